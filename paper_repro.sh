@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Differential smoothing (arXiv 2511.19942), reproduced from nothing. `bash paper_repro.sh --help` says how.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$ROOT/repro/setup.sh" # usage, options, the environment, `stage`
+
+# ── Setting up ──────────────────────────────────────────────────────────────────────────────────────────────────
+read_options "$@"   # --quick, --full, --scale, --only, --jobs, --out, --record, --compare, --dry-run
+make_environment    # .venv with the exact versions of constraints.txt, once
+
+case $COMMAND in
+test)  run_tests; exit ;;      # lint, types, every test
+vllm)  run_vllm; exit ;;       # the same trainer and evaluation through vLLM, in its own environment
+plan)  python -m rl.plan --scale "$SCALE"; exit ;;   # --dry-run: every run of a scale, its cost, what is missing here
+esac
+
+# ── 1. The theory: every theorem against an oracle that does not know it ─────────────────────────────────────────
+stage theory   "every theorem against its oracle" --writes "$OUT/theory/verify.json" \
+               -- theory.verify --instances "$INSTANCES" --jobs "$JOBS" --out "$OUT"
+stage curves   "the data behind the theory's figures" --module theory.exhibit_data --reads theory/exhibit_data \
+               -- theory.exhibits --out "$OUT"
+
+# ── 2. The experiment: a base model made here, GRPO, DS-GRPO, one base per seed ──────────────────────────────────
+stage runs     "base, training and evaluation: $METHODS; seeds $SEEDS" \
+               --module rl.train --module rl.pretrain --module rl.evaluate --reads "$EXPERIMENT" \
+               -- rl.sweep "$EXPERIMENT" --methods "$METHODS" --seeds "$SEEDS" --jobs "$JOBS" --out "$OUT"
+
+# ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────
+for script in figures/fig_*.py figures/tab_*.py; do
+    exhibit "$(basename "$script" .py)"
+done
+
+# ── 4. The verdicts, and the notebooks that explain them ─────────────────────────────────────────────────────────
+stage verdicts "the paper's claims one by one" -- rl.reproduction --out "$OUT"
+[[ $QUICK ]] || stage notebooks "every notebook, top to bottom" --module theory.checks --module theory.theorems \
+               --reads notebooks --reads theory --reads figures -- repro.notebooks --out "$OUT" --jobs "$JOBS"
+
+# ── 5. What was checked and where it lies ────────────────────────────────────────────────────────────────────────
+finish

@@ -1,0 +1,73 @@
+"""`python -m repro.record`: promote the finished results of a run to what is committed: `results/`, `figures/`, REPRODUCTION.md.
+
+Weights, checkpoints and per-sample files stay behind. A result without a complete manifest is refused by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from repro.files import replacing
+from repro.manifest import ROOT, missing_fields
+
+RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl", "eval-heldout.json", "eval-heldout.parquet")
+EXHIBIT_SUFFIXES = (".pdf", ".png", ".csv", ".md", ".tex")
+
+
+def copies(out: Path, root: Path = ROOT) -> list[tuple[Path, Path]]:
+    """What would be promoted: (file of the run at hand, its committed place)."""
+    found: list[tuple[Path, Path]] = []
+    for source in sorted((out / "theory").glob("*")):
+        if source.suffix in (".json", ".csv"):
+            found.append((source, root / "results" / "theory" / source.name))
+    for manifest in sorted((out / "runs").rglob("manifest.json")):
+        folder = manifest.parent.relative_to(out / "runs")
+        scale = json.loads(manifest.read_text(encoding="utf-8")).get("config", {}).get("scale", "cpu")
+        for name in RUN_FILES:
+            if (manifest.parent / name).is_file():
+                found.append((manifest.parent / name, root / "results" / scale / folder / name))
+    for source in sorted((out / "figures").glob("*")):
+        if source.suffix in EXHIBIT_SUFFIXES:
+            found.append((source, root / "figures" / source.name))
+    if (out / "REPRODUCTION.md").is_file():
+        found.append((out / "REPRODUCTION.md", root / "REPRODUCTION.md"))
+    return found
+
+
+def refused(source: Path) -> str | None:
+    """Why `source` may not be promoted, or None. Looks at the JSON files, each of which carries or is a manifest."""
+    if source.suffix != ".json":
+        return None
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return f"{source}: not JSON ({error})"
+    missing = missing_fields(content.get("manifest", content))
+    return f"{source}: its manifest lacks {', '.join(missing)}" if missing else None
+
+
+def main() -> int:
+    """Copy; 2 if anything is refused (then nothing is copied)."""
+    parser = argparse.ArgumentParser(prog="python -m repro.record", description="Promote finished results.")
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    out = parser.parse_args().out
+    pairs = copies(out)
+    reasons = [reason for source, _ in pairs if (reason := refused(source))]
+    if not pairs:
+        reasons = [f"{out}: nothing has been computed there yet"]
+    if reasons:
+        print(*(f"not recorded: {reason}" for reason in reasons), sep="\n", file=sys.stderr)
+        return 2
+    for source, target in pairs:
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+    print(f"recorded {len(pairs)} files under results/ and figures/; `git diff` shows what changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+# Sourced by paper_repro.sh: how it reads its options, makes its environment, runs a stage. Every message is one line.
+
+usage() {
+    cat <<'TEXT'
+bash paper_repro.sh [OPTIONS]    set up, prove the theory, train, draw everything into build/; run again, it does what is missing
+bash paper_repro.sh test [ARGS]  set up, lint, type-check, run every test (ARGS go to pytest)
+bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
+
+  --quick          one seed of base, grpo, ds-grpo on a shortened run (15 minutes after installing)
+  --full           every method and seed that is committed under results/
+  --scale NAME     cpu (default), gpu or paper
+  --dry-run        with --scale: print the plan of that scale and what this machine lacks for it
+  --only STAGE     run this stage alone: theory, curves, runs, an exhibit's name, verdicts, notebooks (may be repeated)
+  --jobs N         processes side by side (default: the number of cores)
+  --out DIR        where everything goes (default: build)
+  --record         then promote the finished results to results/ and figures/
+  --compare        then hold the results against those committed in results/
+  --help           this text
+TEXT
+}
+
+say() { printf '%s\n' "$*"; }
+die() { # status, line
+    printf 'paper_repro.sh: %s\n' "$2" >&2
+    exit "$1"
+}
+
+read_options() {
+    COMMAND=run QUICK= FULL= SCALE=cpu ONLY=() JOBS= OUT=build RECORD= COMPARE= PYTEST=()
+    case ${1-} in
+    test) COMMAND=test; shift; PYTEST=("$@"); set -- ;;
+    vllm) COMMAND=vllm; shift ;;
+    esac
+    while (($#)); do
+        case $1 in
+        --quick) QUICK=1 ;;
+        --full) FULL=1 ;;
+        --record) RECORD=1 ;;
+        --compare) COMPARE=1 ;;
+        --dry-run) COMMAND=plan ;;
+        --scale | --only | --jobs | --out)
+            (($# > 1)) || die 2 "$1 needs a value; see --help"
+            case $1 in
+            --scale) SCALE=$2 ;;
+            --only) ONLY+=("$2") ;;
+            --jobs) JOBS=$2 ;;
+            --out) OUT=$2 ;;
+            esac
+            shift
+            ;;
+        -h | --help) usage; exit 0 ;;
+        *) die 2 "unknown argument '$1'; see --help" ;;
+        esac
+        shift
+    done
+    [[ $SCALE =~ ^(cpu|gpu|paper)$ ]] || die 2 "--scale is cpu, gpu or paper, not '$SCALE'"
+    [[ -z $JOBS || $JOBS =~ ^[1-9][0-9]*$ ]] || die 2 "--jobs is a whole number from 1, not '$JOBS'"
+    [[ $OUT == /* ]] || OUT=$(pwd)/$OUT # relative to where the user stands
+    JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
+    INSTANCES=100000
+    METHODS=grpo,ds-grpo SEEDS=0,1,2 EXPERIMENT=rl/experiments/$SCALE/countdown.yaml
+    if [[ $QUICK ]]; then
+        INSTANCES=10000 SEEDS=0 EXPERIMENT=rl/experiments/$SCALE/countdown-quick.yaml
+    fi
+    cd "$ROOT"
+    OUT=${OUT#"$ROOT"/} # inside the project: relative, as in the manifests
+    STARTED=$SECONDS FAILED=() RAN=0
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-} python3.11 python3.12 python3.13 python3; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            printf '%s' "$candidate"
+            return
+        fi
+    done
+    die 1 "needs Python 3.11, 3.12 or 3.13 (found: $(python3 --version 2>&1 | head -1)); install one, or name it: PYTHON=/path/to/python bash paper_repro.sh"
+}
+
+environment_key() { cat "$ROOT/constraints.txt" "$ROOT/pyproject.toml" "$ROOT/repro/setup.sh" | cksum; printf '%s' "$ROOT"; }
+
+new_environment() { # folder: an empty virtual environment with a current pip
+    local python free
+    python=$(find_python)
+    "$python" -c 'import venv, ensurepip' 2>/dev/null ||
+        die 1 "$python has no venv module; install it (Debian, Ubuntu: apt install python3-venv)"
+    free=$(df -Pk "$ROOT" | awk 'NR == 2 { print int($4 / 1048576) }')
+    ((free >= 5)) || die 1 "needs 5 GiB of free disk for $1, $free GiB are left; make room or move the project"
+    rm -rf "${1:?}"
+    "$python" -m venv "$1" || die 1 "could not make the virtual environment $1"
+}
+
+make_environment() {
+    local venv=$ROOT/.venv key
+    export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_DISABLE_TELEMETRY=1 PYTHONUNBUFFERED=1 MPLBACKEND=Agg
+    key=$(environment_key)
+    if [[ $(cat "$venv/.made-of" 2>/dev/null) != "$key" ]]; then
+        say "setting up .venv (2 GB; a few minutes)"
+        [[ -x $venv/bin/python ]] && "$venv/bin/python" -c '' 2>/dev/null || new_environment "$venv"
+        # torch first and alone: where the index offers a CPU build of this version, nothing later pulls in another
+        pip_install "$venv" -c constraints.txt torch==2.13.0
+        pip_install "$venv" -c constraints.txt -e '.[rl,exhibits,test]'
+        printf '%s' "$key" >"$venv/.made-of"
+    fi
+    PATH=$venv/bin:$PATH
+    python() { "$ROOT/.venv/bin/python" "$@"; }
+}
+
+pip_install() { # environment, arguments: quiet when all goes well, the log's end when not
+    local venv=$1 log
+    shift
+    log=$venv/install.log
+    "$venv/bin/python" -m pip install --disable-pip-version-check "$@" >"$log" 2>&1 || {
+        tail -5 "$log" >&2
+        die 1 "installing failed (network? disk?); the whole log is in ${log#"$ROOT"/}"
+    }
+}
+
+run_tests() {
+    say "lint" && python -m ruff check . && python -m ruff format --check . && say "types" && python -m mypy &&
+        say "tests" && python -m pytest -n 2 --dist worksteal ${PYTEST[@]+"${PYTEST[@]}"}
+}
+
+wanted() { # is this stage among those asked for?
+    local name
+    ((${#ONLY[@]})) || return 0
+    for name in "${ONLY[@]}"; do [[ $name == "$1" ]] && return 0; done
+    return 1
+}
+
+stage() { # name, title, [--reads F] [--writes F] [--module M] … -- module arguments
+    local name=$1 title=$2
+    shift 2
+    wanted "$name" || return 0
+    RAN=$((RAN + 1))
+    python -m repro.stage "$name" --title "$title" --out "$OUT" "$@" || FAILED+=("$name")
+}
+
+exhibit() { # name: drawn again only when its own script or the results that it reads have changed
+    local -a reads=()
+    local source
+    for source in "$OUT/theory/$1.csv" "results/theory/$1.csv"; do # the run at hand, else the committed one
+        [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
+    done
+    for source in "$OUT/runs" "results/$SCALE"; do
+        grep -q 'rl.results' "figures/$1.py" || break # an exhibit of the theory alone
+        compgen -G "$source/*/seed*/*/eval-heldout.json" >/dev/null || continue
+        reads+=(--reads "$source/*/seed*/*/eval-heldout.json") && break
+    done
+    stage "$1" "" --writes "$OUT/figures/$1.csv" ${reads[@]+"${reads[@]}"} -- "figures.$1" --out "$OUT"
+}
+
+finish() {
+    if ((${#ONLY[@]} && RAN == 0)); then die 2 "no stage is called '${ONLY[*]}'; see --help"; fi
+    python -m repro.summary --out "$OUT" --seconds $((SECONDS - STARTED))
+    [[ ! $COMPARE ]] || python -m repro.compare --out "$OUT" || FAILED+=(compare)
+    if ((${#FAILED[@]})); then die 1 "failed: ${FAILED[*]}"; fi
+    [[ ! $RECORD ]] || python -m repro.record --out "$OUT"
+}
