@@ -1,0 +1,55 @@
+"""The global entropy heuristic on sampled rollouts: `r - gamma log pi_old` on every one (T4, cross-entropy form)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from rl.rollouts import UNSCORABLE, Reduction, Rollouts, check_choice, group_mean, reduce_logps
+
+
+@dataclass(frozen=True)
+class LogprobConfig:
+    """gamma: > 0 is a bonus on unlikely rollouts, < 0 a penalty. reduction: see `rl.rollouts.reduce_logps`.
+
+    The term is always centred by its group: uncentred, it raises every sampled rollout, wrong ones too, and
+    destroys the model. std: whether the base advantages are divided by their group's std (TRL's `scale_rewards`).
+    """
+
+    gamma: float = 0.0
+    reduction: Reduction = "sum"
+    std: bool = True
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.gamma):
+            raise ValueError(f"gamma={self.gamma!r} must be a finite number")
+        check_choice("reduction", self.reduction, Reduction)
+        if not isinstance(self.std, bool):
+            raise ValueError(f"std={self.std!r} must be true or false")
+
+    @property
+    def active(self) -> bool:
+        """Whether the term can change anything."""
+        return self.gamma != 0
+
+    @property
+    def whole_groups(self) -> bool:
+        """Always: the term is centred by its group."""
+        return True
+
+
+def logprob_bonus(rows: Rollouts, config: LogprobConfig) -> torch.Tensor:
+    """`A_i - gamma (log pi_old(y_i) - mean over the group's scorable rollouts)`: (B,), or (B, T) for `token`.
+
+    Rows that are unscorable, or without a token that counts, get no term; with gamma 0 the base advantages come back
+    bit for bit.
+    """
+    if not config.active:
+        return rows.base
+    logp, defined = reduce_logps(rows, config.reduction)
+    scored = (rows.correct != UNSCORABLE).unsqueeze(1) & defined
+    base = rows.base.unsqueeze(1)
+    shaped = torch.where(scored, base - config.gamma * (logp - group_mean(logp, scored, rows.groups)), base)
+    return shaped if config.reduction == "token" else shaped.squeeze(1)

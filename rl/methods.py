@@ -1,0 +1,159 @@
+"""Every method by name, as data: what it does to advantages, with which options, and what it asks of TRL.
+
+Adding one is one entry in `METHODS`; if it is new mathematics, also one function from `Rollouts` and its options to
+advantages (`rl/smoothing.py` is the model).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from rl.logprob import LogprobConfig, logprob_bonus
+from rl.rollouts import Rollouts
+from rl.smoothing import SmoothingConfig, smooth
+
+
+class Options(Protocol):
+    """What the trainer must know of a method's options (a frozen dataclass)."""
+
+    @property
+    def std(self) -> bool: ...
+
+    @property
+    def active(self) -> bool: ...
+
+    @property
+    def whole_groups(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method. summary: one line for readers. advantages: the function that makes them, None for TRL's own.
+
+    options: its options. trl: arguments of `GRPOConfig` that belong to the method. bounds: closed intervals for the
+    numbers among options and `trl`, so that a name never stands for its opposite. fixed: options the name pins down.
+    """
+
+    name: str
+    summary: str
+    advantages: Callable[[Rollouts, Any], torch.Tensor] | None = None
+    options: Options | None = None
+    trl: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """All that can be overridden, with its value."""
+        options = dataclasses.asdict(self.options) if self.options is not None else {}  # type: ignore[call-overload]
+        return {key: value for key, value in {**options, **self.trl}.items() if key not in self.fixed}
+
+    def record(self) -> dict[str, Any]:
+        """The method with every option, for manifests."""
+        options = dataclasses.asdict(self.options) if self.options is not None else {}  # type: ignore[call-overload]
+        return {"name": self.name, **options, **self.trl}
+
+
+_POSITIVE, _NEGATIVE = (0.0, math.inf), (-math.inf, 0.0)
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("grpo", "GRPO as TRL runs it"),
+        Method(
+            "ds-grpo",
+            "differential smoothing added to the advantages (Eq. 6)",
+            smooth,
+            SmoothingConfig(gamma_p=0.01, gamma_n=0.01),
+        ),
+        Method(
+            "ds-grpo-positive",
+            "differential smoothing on correct rollouts alone",
+            smooth,
+            SmoothingConfig(gamma_p=0.01),
+            fixed=("gamma_n",),
+        ),
+        Method(
+            "ds-grpo-negative",
+            "differential smoothing on incorrect rollouts alone",
+            smooth,
+            SmoothingConfig(gamma_n=0.01),
+            fixed=("gamma_p",),
+        ),
+        Method(
+            "ds-grpo-centered",
+            "differential smoothing centred by its group (T6, mended form)",
+            smooth,
+            SmoothingConfig(gamma_p=0.01, centring="group"),
+            fixed=("centring",),
+        ),
+        Method(
+            "entropy-bonus",
+            "GRPO with a token-entropy bonus in the loss",
+            trl={"entropy_coef": 0.001},
+            bounds={"entropy_coef": _POSITIVE},
+        ),
+        Method(
+            "entropy-penalty",
+            "GRPO with a token-entropy penalty in the loss",
+            trl={"entropy_coef": -0.001},
+            bounds={"entropy_coef": _NEGATIVE},
+        ),
+        Method(
+            "logprob-bonus",
+            "unlikely rollouts earn more, right or wrong (T4, cross-entropy form)",
+            logprob_bonus,
+            LogprobConfig(gamma=0.01),
+            bounds={"gamma": _POSITIVE},
+        ),
+        Method(
+            "logprob-penalty",
+            "unlikely rollouts earn less, right or wrong (T4, cross-entropy form)",
+            logprob_bonus,
+            LogprobConfig(gamma=-0.01),
+            bounds={"gamma": _NEGATIVE},
+        ),
+    )
+}
+
+
+def get(name: str, **overrides: Any) -> Method:
+    """The method called `name`, its defaults replaced by `overrides` (options, or TRL arguments that belong to it).
+
+    Raises ValueError for an unknown name or option (naming the nearest right one) and for a value out of bounds.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; {_nearest(name, METHODS)}")
+    method = METHODS[name]
+    settings = method.settings()
+    for key, value in overrides.items():
+        if key in method.fixed:
+            raise ValueError(f"{name}: option {key!r} is what the name stands for and cannot be set")
+        if key not in settings:
+            raise ValueError(f"{name}: unknown option {key!r}; {_nearest(key, settings)}")
+        if isinstance(settings[key], float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{name}: {key}={value!r} must be a number")
+        low, high = method.bounds.get(key, (-math.inf, math.inf))
+        if key in method.bounds and not (low <= value <= high and math.isfinite(value)):
+            raise ValueError(f"{name}: {key}={value!r} must lie in [{low:g}, {high:g}]")
+    options = {key: value for key, value in overrides.items() if key not in method.trl}
+    trl = {**method.trl, **{key: value for key, value in overrides.items() if key in method.trl}}
+    if not options:
+        return dataclasses.replace(method, trl=trl)
+    try:
+        changed: Options = dataclasses.replace(method.options, **options)  # type: ignore[type-var, assignment]
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return dataclasses.replace(method, options=changed, trl=trl)
+
+
+def _nearest(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
+    listed = ", ".join(sorted(known)) or "none"
+    return (f"did you mean {close[0]!r}? " if close else "") + f"(known: {listed})"

@@ -1,0 +1,96 @@
+"""What a method may look at when it makes advantages: the rows of a generation batch, and means over groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+Reduction = Literal["sum", "mean", "token"]
+
+CORRECT, INCORRECT, UNSCORABLE = 1, 0, -1
+STD_EPS = 1e-4  # TRL's: advantages are divided by (std, ddof 1) + 1e-4
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """B rollouts, T token positions. Rows of one group need not stand together.
+
+    rewards: (B,), as given by the reward functions; NaN where they all declined. base: (B,), the group-normalised
+    advantages that the rewards alone give. logps: (B, T), log-probabilities in nats of the sampled tokens under the
+    policy that sampled them (temperature included). mask: (B, T), true on tokens that count, end of sequence included.
+    correct: (B,), integers: CORRECT, INCORRECT or UNSCORABLE. groups: (B,), integers, one value per group.
+    """
+
+    rewards: torch.Tensor
+    base: torch.Tensor
+    logps: torch.Tensor
+    mask: torch.Tensor
+    correct: torch.Tensor
+    groups: torch.Tensor
+
+
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Raise ValueError unless `value` is one of the values of the Literal type `choices`."""
+    if value not in get_args(choices):
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(get_args(choices))}")
+
+
+def reduce_logps(rows: Rollouts, reduction: Reduction) -> tuple[torch.Tensor, torch.Tensor]:
+    """The log-prob each rollout is judged by, and where it is defined; both (B, 1), or (B, T) for `token`.
+
+    `sum`: over the tokens that count, log pi(y|x) itself. `mean`: the same divided by their number. `token`: each
+    token's own. No gradient flows through it. It is 0 where undefined, whatever `logps` holds there (NaN too).
+    """
+    mask = rows.mask.bool()
+    logps = rows.logps.detach().masked_fill(~mask, 0.0)
+    if reduction == "token":
+        return logps, mask
+    length = mask.sum(dim=1, keepdim=True)
+    total = logps.sum(dim=1, keepdim=True)
+    return (total / length.clamp(min=1) if reduction == "mean" else total), length > 0
+
+
+def group_mean(value: torch.Tensor, where: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """For every row, the mean of `value` over the rows of its group where `where` holds (0 if there are none).
+
+    value, where: (B, W); each column on its own. groups: (B,). Returns (B, W).
+    """
+    index = torch.unique(groups, return_inverse=True)[1]
+    shape = (len(groups), value.shape[1])  # one slot per row is always enough, and needs no look at the indices
+    weight = where.to(value.dtype)
+    total = value.new_zeros(shape).index_add_(0, index, value.masked_fill(~where, 0.0))
+    count = value.new_zeros(shape).index_add_(0, index, weight)
+    return (total / count.clamp(min=1.0))[index]
+
+
+def normalise(rewards: torch.Tensor, groups: torch.Tensor, std: bool) -> torch.Tensor:
+    """GRPO's advantages: `(R - mean) / (std + 1e-4)` by group, std with ddof 1; without the division if not `std`.
+
+    rewards: (B,); rows that are NaN stay out of mean and std and get 0, as in TRL. Returns (B,).
+    """
+    value = rewards.unsqueeze(1)
+    scored = ~value.isnan()
+    centred = (value - group_mean(value, scored, groups)).masked_fill(~scored, 0.0)
+    if std:
+        count = _group_size(scored, groups, value.dtype)
+        variance = group_mean(centred.square(), scored, groups) * count / (count - 1).clamp(min=1)
+        centred = centred / (variance.sqrt() + STD_EPS)
+    return centred.squeeze(1)
+
+
+def has_spread(rewards: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """(B,) bool: whether the row's group holds two different rewards (NaN rows do not count)."""
+    index = torch.unique(groups, return_inverse=True)[1]
+    low, high = (
+        torch.full_like(rewards, fill).scatter_reduce(0, index, rewards.nan_to_num(nan=fill), how)
+        for fill, how in ((torch.inf, "amin"), (-torch.inf, "amax"))
+    )
+    return (high > low)[index]
+
+
+def _group_size(where: torch.Tensor, groups: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    index = torch.unique(groups, return_inverse=True)[1]
+    weight = where.to(dtype)
+    return torch.zeros_like(weight).index_add_(0, index, weight)[index]
