@@ -1,0 +1,90 @@
+"""The registry: names, defaults, overrides, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from rl.logprob import LogprobConfig
+from rl.methods import METHODS, get
+from rl.smoothing import SmoothingConfig
+
+NAMES = [
+    "grpo",
+    "ds-grpo",
+    "ds-grpo-positive",
+    "ds-grpo-negative",
+    "ds-grpo-centered",
+    "entropy-bonus",
+    "entropy-penalty",
+    "logprob-bonus",
+    "logprob-penalty",
+]
+
+
+def test_every_promised_method_is_there() -> None:
+    assert set(NAMES) <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_entry_is_whole(name: str) -> None:
+    method = get(name)
+    assert method.name == name
+    assert (method.advantages is None) == (method.options is None)
+    assert name == "grpo" or method.settings(), "a method without an option is plain GRPO"
+    assert set(method.bounds) <= set(method.settings())
+    assert json.loads(json.dumps(method.record()))["name"] == name
+    again = get(name, **method.settings())
+    assert again == method
+
+
+def test_defaults_do_what_the_names_say() -> None:
+    options = {name: get(name).options for name in NAMES}
+    positive, negative, centred = (options[f"ds-grpo-{kind}"] for kind in ("positive", "negative", "centered"))
+    assert isinstance(positive, SmoothingConfig)
+    assert isinstance(negative, SmoothingConfig)
+    assert isinstance(centred, SmoothingConfig)
+    assert positive.gamma_p > 0 == positive.gamma_n
+    assert negative.gamma_n > 0 == negative.gamma_p
+    assert centred.centring == "group"
+    assert get("entropy-bonus").trl["entropy_coef"] > 0 > get("entropy-penalty").trl["entropy_coef"]
+    bonus, penalty = options["logprob-bonus"], options["logprob-penalty"]
+    assert isinstance(bonus, LogprobConfig)
+    assert isinstance(penalty, LogprobConfig)
+    assert bonus.gamma > 0 > penalty.gamma
+    assert options["ds-grpo"] == SmoothingConfig(gamma_p=0.01, gamma_n=0.01)
+
+
+def test_overrides_reach_options_and_trl() -> None:
+    assert get("ds-grpo", gamma_p=0.3, reduction="mean").options == SmoothingConfig(0.3, 0.01, "mean")
+    assert get("entropy-bonus", entropy_coef=0.02).trl == {"entropy_coef": 0.02}
+    assert get("ds-grpo", gamma_n=0).record()["gamma_n"] == 0
+    assert get("ds-grpo").record()["gamma_n"] == 0.01, "an override must not touch the registry"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("ds-gpro", {}, "did you mean 'ds-grpo'"),
+        ("dsgrpo-centred", {}, "did you mean 'ds-grpo-centered'"),
+        ("ds-grpo", {"gama_p": 0.1}, "did you mean 'gamma_p'"),
+        ("ds-grpo", {"gamma_p": "0.1"}, "gamma_p='0.1' must be a number"),
+        ("ds-grpo", {"gamma_p": True}, "gamma_p=True must be a number"),
+        ("ds-grpo", {"gamma_p": -0.1}, "ds-grpo: gamma_p=-0.1"),
+        ("ds-grpo", {"reduction": "max"}, "reduction='max'"),
+        ("ds-grpo-positive", {"gamma_n": 0.1}, "gamma_n"),
+        ("ds-grpo-negative", {"gamma_p": 0.1}, "gamma_p"),
+        ("ds-grpo-centered", {"centring": "none"}, "centring"),
+        ("entropy-bonus", {"entropy_coef": -0.1}, "entropy_coef=-0.1"),
+        ("entropy-penalty", {"entropy_coef": 0.1}, "entropy_coef=0.1"),
+        ("entropy-penalty", {"entropy_coef": -math.inf}, "entropy_coef=-inf"),
+        ("logprob-bonus", {"gamma": -0.1}, "gamma=-0.1"),
+        ("logprob-penalty", {"gamma": 0.1}, "gamma=0.1"),
+        ("grpo", {"gamma_p": 0.1}, "unknown option 'gamma_p'"),
+    ],
+)
+def test_refusals_name_what_is_wrong(name: str, overrides: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        get(name, **overrides)
