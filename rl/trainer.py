@@ -207,25 +207,22 @@ _NOT_COLUMNS = ("prompt", "completion", "completion_ids")
 
 
 def configured(args: GRPOConfig, method: Method) -> GRPOConfig:
-    """A copy of `args` with the TRL arguments that belong to `method`; raises ValueError where they contradict."""
+    """A copy of `args` with the TRL arguments that belong to `method`.
+
+    An argument that still has TRL's default yields to the method; raises ValueError for one that contradicts it.
+    """
     args = copy.copy(args)
     default = {field.name: field.default for field in dataclasses.fields(args)}
-    for key, value in method.trl.items():
-        if getattr(args, key) not in (default[key], value):
-            raise ValueError(f"{key}={getattr(args, key)!r} contradicts method {method.name!r}, which sets {value!r}")
-        setattr(args, key, value)
+    asked = dict(method.trl)
     if method.options is not None:
-        wanted = "group" if method.options.std else "none"
-        if args.scale_rewards != wanted:
+        asked["scale_rewards"] = "group" if method.options.std else "none"
+        asked["multi_objective_aggregation"] = "sum_then_normalize"  # the other one does not normalise by group
+    for key, value in asked.items():
+        if getattr(args, key) not in (default[key], value):
             raise ValueError(
-                f"scale_rewards={args.scale_rewards!r} contradicts method {method.name!r} with "
-                f"std={method.options.std}: set scale_rewards={wanted!r}, or the method's option std"
+                f"{key}={getattr(args, key)!r} contradicts method {method.name!r}, which asks for {value!r}"
             )
-        if args.multi_objective_aggregation != "sum_then_normalize":
-            raise ValueError(
-                f"multi_objective_aggregation={args.multi_objective_aggregation!r} does not normalise by group, "
-                f"which method {method.name!r} builds on"
-            )
+        setattr(args, key, value)
     return args
 
 
