@@ -1,0 +1,20 @@
+"""One module per domain, each with the same functions: `splits`, `solutions`, `verify`, `vocabulary`, `max_symbols`."""
+
+from __future__ import annotations
+
+import difflib
+from types import ModuleType
+
+from rl.tasks import countdown
+
+TASKS: dict[str, ModuleType] = {"countdown": countdown}
+
+
+def get(name: str) -> ModuleType:
+    """The task module called `name`. Raises ValueError with the nearest name."""
+    if name in TASKS:
+        return TASKS[name]
+    near = difflib.get_close_matches(name, TASKS, n=1)
+    raise ValueError(
+        f"task={name!r}: no such task" + (f"; did you mean {near[0]!r}?" if near else f", only {list(TASKS)}")
+    )

@@ -1,0 +1,154 @@
+"""Countdown: reach a target with + − × ÷ and brackets, using every given number exactly once (exact rationals).
+
+The rule is that of the public data set Jiayi-Pan/Countdown-Tasks-3to4. Numbers are shown sorted, so a problem is a
+multiset of numbers and a target, and the splits are disjoint as such. Every number, operator and bracket is one symbol;
+texts separate symbols by blanks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from rl.tasks._countdown_forms import fill, forms, ratio, solvable
+from rl.tasks._countdown_parser import Refused, canonical, evaluate, parse, render
+
+_CHUNK = 4096
+_FRUITLESS = 100
+
+
+@dataclass(frozen=True)
+class CountdownConfig:
+    """Which problems there are, and how they are split."""
+
+    numbers: int
+    """How many numbers a problem has, 2 to 5."""
+    max_number: int
+    """Numbers are drawn from 1 … max_number, each alike, with repetition."""
+    max_target: int
+    """Targets are drawn from 1 … max_target; unsolvable pairs are dropped."""
+    problems: int
+    """Distinct problems in all; what validation and held-out leave is for training."""
+    validation: int
+    heldout: int
+    seed: int
+    name: str = "countdown"
+
+    def __post_init__(self) -> None:
+        if self.name != "countdown":
+            raise ValueError(f"name={self.name!r}: this task is called countdown")
+        if not 2 <= self.numbers <= 5:
+            raise ValueError(f"numbers={self.numbers}: between 2 and 5")
+        for field in ("max_number", "max_target"):
+            if not 1 <= getattr(self, field) <= 999:
+                raise ValueError(f"{field}={getattr(self, field)}: between 1 and 999")
+        for field in ("validation", "heldout", "seed"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}={getattr(self, field)}: must not be negative")
+        if self.problems <= self.validation + self.heldout:
+            raise ValueError(
+                f"problems={self.problems}: must exceed validation + heldout, or nothing is left to train on"
+            )
+
+
+@dataclass(frozen=True)
+class Problem:
+    id: str
+    """Unique among all problems: the numbers and the target, `3-7-12=33`."""
+    prompt: str
+    numbers: tuple[int, ...]
+    """In ascending order."""
+    target: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    correct: bool | None
+    """None would mean unscorable; in this task every text is scored, and one that cannot be read is wrong."""
+    canonical: str | None
+    """The canonical form of the calculation, right or wrong; None if the text is no calculation with these numbers."""
+    reason: str
+
+
+def problem(numbers: tuple[int, ...], target: int) -> Problem:
+    """The problem of making `target` from `numbers` (in any order)."""
+    ordered = tuple(sorted(numbers))
+    name = "-".join(map(str, ordered)) + f"={target}"
+    return Problem(name, " ".join(map(str, ordered)) + f" : {target}", ordered, target)
+
+
+def _draw(config: CountdownConfig) -> Iterator[Problem]:
+    """Distinct solvable problems in the order drawn, until `_FRUITLESS` chunks in a row bring none."""
+    rng = np.random.default_rng(config.seed)
+    seen: set[str] = set()
+    fruitless = 0
+    while fruitless < _FRUITLESS:
+        numbers = np.sort(rng.integers(1, config.max_number + 1, (_CHUNK, config.numbers)), axis=1)
+        targets = rng.integers(1, config.max_target + 1, _CHUNK)
+        fruitless += 1
+        for row in np.flatnonzero(solvable(numbers, targets)):
+            found = problem(tuple(map(int, numbers[row])), int(targets[row]))
+            if found.id not in seen:
+                seen.add(found.id)
+                fruitless = 0
+                yield found
+
+
+@cache
+def _problems(config: CountdownConfig) -> tuple[Problem, ...]:
+    found = tuple(one for one, _ in zip(_draw(config), range(config.problems)))
+    if len(found) < config.problems:
+        raise ValueError(f"problems={config.problems}: only {len(found)} found with these numbers and targets")
+    return found
+
+
+def splits(config: CountdownConfig) -> dict[str, list[Problem]]:
+    """`train`, `validation` and `heldout`, disjoint; validation and held-out do not depend on `config.problems`."""
+    drawn = _problems(config)
+    first, second = config.validation, config.validation + config.heldout
+    return {"train": list(drawn[second:]), "validation": list(drawn[:first]), "heldout": list(drawn[first:second])}
+
+
+def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
+    """Every solution without idle brackets: canonical form → all its strings, both in a fixed order.
+
+    There is one string for each binary tree whose value is the target, with the brackets that make it that tree.
+    What is not listed, though `verify` takes it, are the same trees with brackets that change nothing.
+    """
+    found: dict[str, set[str]] = {}
+    for representative, members in forms(len(problem.numbers)):
+        numerator, denominator, defined = ratio(representative, problem.numbers)
+        if not defined or numerator != problem.target * denominator:
+            continue
+        for member in members:
+            if ratio(member, problem.numbers)[2]:
+                tree = fill(member, problem.numbers)
+                found.setdefault(canonical(tree), set()).add(render(tree))
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def verify(problem: Problem, completion: str) -> Verdict:
+    """Whether `completion` (special tokens removed) makes the target; `reason` is "correct" or says what is wrong."""
+    try:
+        tree = parse(completion, problem.numbers)
+    except Refused as refusal:
+        return Verdict(False, None, str(refusal))
+    name = canonical(tree)
+    try:
+        value = evaluate(tree)
+    except ZeroDivisionError:
+        return Verdict(False, name, "division by zero")
+    return Verdict(True, name, "correct") if value == problem.target else Verdict(False, name, "wrong value")
+
+
+def vocabulary(config: CountdownConfig) -> list[str]:
+    """Every symbol that a prompt or a solution can hold, each once."""
+    return [*"+-*/():", *map(str, range(1, max(config.max_number, config.max_target) + 1))]
+
+
+def max_symbols(config: CountdownConfig) -> int:
+    """The length in symbols of the longest string in `solutions` (end of sequence not counted)."""
+    return max(1, 4 * config.numbers - 5)
