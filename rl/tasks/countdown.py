@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from rl.tasks._countdown_parser import Refused, canonical, evaluate, parse, rend
 
 _CHUNK = 4096
 _FRUITLESS = 100
+_EFFORT = {"+": 0.0, "*": 1.0, "-": 1.0, "/": 2.0, "(": 1.0}
+_DESCENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -152,3 +155,14 @@ def vocabulary(config: CountdownConfig) -> list[str]:
 def max_symbols(config: CountdownConfig) -> int:
     """The length in symbols of the longest string in `solutions` (end of sequence not counted)."""
     return max(1, 4 * config.numbers - 5)
+
+
+def effort(solution: str) -> float:
+    """How much the supervised stage shuns a way of writing: dearer operators, brackets, numbers out of order.
+
+    This is what makes the base prefer some solutions to others; the scale is arbitrary and multiplied by `skew`.
+    """
+    symbols = solution.split()
+    numbers = [int(symbol) for symbol in symbols if symbol.isdigit()]
+    descents = sum(first > second for first, second in pairwise(numbers))
+    return sum(_EFFORT.get(symbol, 0.0) for symbol in symbols) + _DESCENT * descents

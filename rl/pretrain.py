@@ -1,0 +1,217 @@
+"""Base models from scratch for the small scales: tokenizer, small Qwen2, supervised stage on skewed solutions.
+
+`python -m rl.pretrain CONFIG --seed S [--out build]` prints the folder of the base model; a model that was made before
+with the same task, base settings and seed is found by the hash of these and not made again. The folder is an ordinary
+Hugging Face checkpoint in safetensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import math
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from repro.files import write_json
+from repro.manifest import manifest
+from rl import tasks
+from rl.supervised import IGNORED, Examples
+
+# Part of the cache key: raise it when the same settings would give another model.
+_RECIPE = 1
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """The base model and its supervised stage (AdamW, linear warmup, linear decay to zero)."""
+
+    layers: int
+    width: int
+    heads: int
+    feedforward: int
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int
+    weight_decay: float
+    skew: float
+    """Solutions are drawn with probability ∝ exp(−skew · effort); 0 draws each string of a problem alike."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "width", "heads", "feedforward", "steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width={self.width}: must be an even multiple of heads={self.heads}")
+        if not 0 <= self.warmup < self.steps:
+            raise ValueError(f"warmup={self.warmup}: must lie between 0 and steps={self.steps}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate}: must be positive")
+
+
+class HasBase(Protocol):
+    """What `base_model` needs of an experiment."""
+
+    @property
+    def task(self) -> Any: ...
+
+    @property
+    def base(self) -> BaseConfig: ...
+
+
+def make_tokenizer(symbols: list[str]) -> PreTrainedTokenizerFast:
+    """One token for each symbol, which is a number or one character; blanks separate and are otherwise ignored.
+
+    Decoding joins symbols by blanks, so two numbers side by side never read as one.
+    """
+    vocabulary = {token: index for index, token in enumerate(["<pad>", "<eos>", "<unk>", *symbols])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex("[0-9]+|[^0-9]"), "isolated")]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def make_model(base: BaseConfig, tokenizer: PreTrainedTokenizerFast, positions: int) -> Qwen2ForCausalLM:
+    """A Qwen2 with random weights from torch's global random state."""
+    ends: dict[str, Any] = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=base.width,
+        intermediate_size=base.feedforward,
+        num_hidden_layers=base.layers,
+        num_attention_heads=base.heads,
+        num_key_value_heads=base.heads,
+        max_position_embeddings=positions,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        **ends,
+    )
+    model = Qwen2ForCausalLM(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    return model
+
+
+def _schedule(base: BaseConfig, step: int) -> float:
+    if step < base.warmup:
+        return (step + 1) / base.warmup
+    return (base.steps - step) / (base.steps - base.warmup)
+
+
+def supervise(model: Qwen2ForCausalLM, examples: Examples, base: BaseConfig, seed: int) -> float:
+    """Train `model` in place on solutions drawn from `examples`; the mean loss of the last tenth, nats per token."""
+    generator = torch.Generator().manual_seed(seed)
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": base.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=base.learning_rate, betas=(0.9, 0.95), fused=True)
+    losses: list[float] = []
+    model.train()
+    progress = tqdm(range(base.steps), desc="base", unit="step", file=sys.stderr, mininterval=1.0)
+    for step in progress:
+        for group in optimizer.param_groups:
+            group["lr"] = base.learning_rate * _schedule(base, step)
+        tokens, labels = examples.draw(base.batch, generator)
+        # Completions are padded on the right and attention is causal: no mask is needed.
+        logits = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=examples.kept).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise ValueError(f"learning_rate={base.learning_rate}: the loss is {losses[-1]} at step {step}")
+        progress.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
+    tail = losses[-max(1, len(losses) // 10) :]
+    return sum(tail) / len(tail)
+
+
+def _key(config: HasBase, seed: int) -> str:
+    parts = {
+        "task": dataclasses.asdict(config.task),
+        "base": dataclasses.asdict(config.base),
+        "seed": seed,
+        "recipe": _RECIPE,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def base_folder(config: HasBase, seed: int, out: Path) -> Path:
+    """Where the base model of this task, these settings and this seed lies, made or not."""
+    return out / "bases" / f"{config.task.name}-{_key(config, seed)}"
+
+
+def base_model(config: HasBase, seed: int, out: Path) -> Path:
+    """The folder of the base model, made now unless it is there. It appears whole or not at all."""
+    folder = base_folder(config, seed, out)
+    if (folder / "manifest.json").exists():
+        return folder
+    started = time.time()
+    torch.manual_seed(seed)
+    task = tasks.get(config.task.name)
+    tokenizer = make_tokenizer(task.vocabulary(config.task))
+    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, config.base.skew)
+    model = make_model(config.base, tokenizer, positions=examples.width)
+    loss = supervise(model, examples, config.base, seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        model.eval().save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        settings = {"task": dataclasses.asdict(config.task), "base": dataclasses.asdict(config.base)}
+        counts = {"tokens": config.base.steps * config.base.batch * examples.width, "loss": loss}
+        parameters = sum(p.numel() for p in model.parameters())
+        write_json(temporary / "manifest.json", manifest(settings, seed, started, parameters=parameters, **counts))
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except OSError:
+        # Another process may have made the same model meanwhile: then that one is as good.
+        if not (folder / "manifest.json").exists():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    from rl import config as configs  # reads BaseConfig from here
+
+    parser = argparse.ArgumentParser(prog="python -m rl.pretrain", description="Make (or find) a base model.")
+    parser.add_argument("config", type=Path, help="the experiment's YAML")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # the sum's order, hence the weights, depend on it
+    try:
+        print(base_model(configs.load(options.config), options.seed, options.out))
+    except (ValueError, OSError) as error:
+        print(f"rl.pretrain: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

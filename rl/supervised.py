@@ -1,0 +1,72 @@
+"""What the supervised stage trains on: every solution of every training problem, drawn with a skew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Solution strings as tokens, and for each problem the cumulated probabilities of its strings."""
+
+    tokens: torch.Tensor
+    """(strings, width): prompt, solution, end of sequence, padding."""
+    labels: torch.Tensor
+    """(strings, kept): the tokens after the shortest prompt, `IGNORED` on prompts and padding."""
+    cumulated: torch.Tensor
+    """(strings,) float64: string s of problem p is drawn for u in [cumulated[s−1], cumulated[s]) within [p, p+1)."""
+    problems: int
+
+    @property
+    def width(self) -> int:
+        return self.tokens.shape[1]
+
+    @property
+    def kept(self) -> int:
+        """How many of the last positions predict something that counts."""
+        return self.labels.shape[1]
+
+    @classmethod
+    def build(cls, task: ModuleType, problems: Sequence[Any], tokenizer: Any, skew: float) -> Examples:
+        """All solutions of `problems`, drawn with probability ∝ exp(−skew · task.effort(solution)) within each."""
+        prompts: list[str] = []
+        texts: list[str] = []
+        cumulated: list[np.ndarray] = []
+        for index, problem in enumerate(problems):
+            strings = [text for form in task.solutions(problem).values() for text in form]
+            weights = np.exp(-skew * np.array([task.effort(text) for text in strings]))
+            share = np.cumsum(weights) / weights.sum()
+            share[-1] = 1.0
+            cumulated.append(index + share)
+            texts += strings
+            prompts += [problem.prompt] * len(strings)
+        heads = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+        bodies = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        width = max(len(head) + len(body) for head, body in zip(heads, bodies)) + 1
+        shortest = min(map(len, heads))
+        tokens = np.full((len(texts), width), tokenizer.pad_token_id)
+        labels = np.full((len(texts), width), IGNORED)
+        for row, (head, body) in enumerate(zip(heads, bodies)):
+            whole = [*head, *body, tokenizer.eos_token_id]
+            tokens[row, : len(whole)] = whole
+            labels[row, len(head) : len(whole)] = whole[len(head) :]
+        return cls(
+            torch.from_numpy(tokens),
+            torch.from_numpy(labels[:, shortest:]),
+            torch.from_numpy(np.concatenate(cumulated)),
+            len(problems),
+        )
+
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """`batch` strings: a problem uniformly, then one of its solutions; tokens and labels."""
+        point = torch.rand(batch, generator=generator, dtype=torch.float64) * self.problems
+        rows = torch.searchsorted(self.cumulated, point, right=True)
+        return self.tokens[rows], self.labels[rows]
