@@ -1,4 +1,4 @@
-"""`python -m repro.record`: promote the finished results of a run to what is committed: `results/`, `figures/`, REPRODUCTION.md.
+"""`python -m repro.record`: promote finished results to what is committed: `results/`, `figures/`, REPRODUCTION.md.
 
 Weights, checkpoints and per-sample files stay behind. A result without a complete manifest is refused by name.
 """

