@@ -10,6 +10,7 @@ import pytest
 
 from repro.manifest import missing_fields
 from rl import bench_step
+from rl.stopwatch import Watch
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -39,7 +40,7 @@ def test_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_parts_add_up() -> None:
-    watch = bench_step.Watch()
+    watch = Watch()
     watch.start("outer")
     watch.start("inner")
     inner = watch.stop()
