@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln
 
 from theory.groups import check_size, check_std
 from theory.shaping import Shaping
@@ -32,8 +32,8 @@ SAME = 1e-12
 class Grpo:
     """How advantages come from rewards.
 
-    place: the shaping is added to the reward before centring and std (Eq. 4), or to the advantage (Eq. 6). std: divide by
-    the group's std, with this ddof (0 population, 1 sample) and `+ eps`; a group without spread gives 0.
+    place: the shaping is added to the reward before centring and std (Eq. 4), or to the advantage (Eq. 6). std: divide
+    by the group's std, with this ddof (0 population, 1 sample) and `+ eps`; a group without spread gives 0.
     drop_uniform: groups that are all correct or all incorrect make no step at all (else their shaping stays).
     """
 
@@ -76,11 +76,10 @@ def count_vectors(m: int, size: int) -> npt.NDArray[np.int64]:
 
 def log_multinomial(counts: npt.NDArray[np.int64], log_p: Array) -> Array:
     """Log-probability of each count vector (..., m) under the policy log_p (..., m)."""
-    counts_f = counts.astype(np.float64)
-    impossible = xlogy(counts_f, np.where(np.isneginf(log_p), 0.0, 1.0))
-    finite = np.where(np.isneginf(log_p), 0.0, log_p)
-    ways = gammaln(counts_f.sum(-1) + 1) - gammaln(counts_f + 1).sum(-1)
-    return ways + (counts_f * finite + impossible).sum(-1)
+    ways = gammaln(counts.sum(-1) + 1) - gammaln(counts + 1).sum(-1)
+    # a trajectory that was not drawn counts for nothing, even where its log-probability is -inf
+    terms = np.multiply(counts, log_p, where=counts > 0, out=np.zeros(np.broadcast_shapes(counts.shape, log_p.shape)))
+    return ways + terms.sum(-1)
 
 
 def _mean(counts: npt.NDArray[np.int64], values: Array, where: Mask) -> Array:
@@ -166,9 +165,10 @@ def expected_step(
     log_p: current log-policy (m,), from which the N = size rollouts are drawn. log_b: log-probabilities of the shaping;
     the current policy's unless given (the base's, for Eq. 4 as first written). ValueError if there are too many groups.
     """
-    return sum(
-        (w @ step for w, step in _all_steps(log_p, correct, size, shaping, options, log_b)), np.zeros(len(log_p))
-    )
+    mean = np.zeros(len(log_p))
+    for weights, step in _all_steps(log_p, correct, size, shaping, options, log_b):
+        mean += weights @ step
+    return mean
 
 
 def step_moments(

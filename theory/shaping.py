@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from theory.policies import Strength, check_strength
+
 Array = npt.NDArray[np.float64]
 
 
@@ -21,8 +23,8 @@ class Shaping:
     centred: subtract from log b its mean over the policy's (or the group's) own correct trajectories; incorrect alike.
     """
 
-    on_correct: npt.ArrayLike = 0.0
-    on_incorrect: npt.ArrayLike = 0.0
+    on_correct: Strength = 0.0
+    on_incorrect: Strength = 0.0
     centred: bool = False
 
     def term(self, log_b: Array, correct: npt.NDArray[np.bool_]) -> Array:
@@ -32,29 +34,22 @@ class Shaping:
         return -np.where(correct, correct_part, incorrect_part) * log_b
 
 
-def _strength(name: str, value: npt.ArrayLike, least: float) -> Array:
-    values = np.asarray(value, dtype=np.float64)
-    if not np.all(np.isfinite(values) & (values >= least)):
-        raise ValueError(f"{name}={value!r} must be finite" + (" and >= 0" if least == 0 else ""))
-    return values
-
-
 def vanilla() -> Shaping:
     """`R = r`."""
     return Shaping()
 
 
-def entropy(gamma: npt.ArrayLike) -> Shaping:
+def entropy(gamma: Strength) -> Shaping:
     """`R = r - gamma log b` on every trajectory: a bonus for gamma > 0, a penalty for gamma < 0."""
-    value = _strength("gamma", gamma, -np.inf)
+    value = check_strength("gamma", gamma, signed=True)
     return Shaping(value, value)
 
 
-def ds(gamma_p: npt.ArrayLike, gamma_n: npt.ArrayLike = 0.0) -> Shaping:
+def ds(gamma_p: Strength, gamma_n: Strength = 0.0) -> Shaping:
     """Differential smoothing: `r - gamma_p log b` on K, `r + gamma_n log b` on I."""
-    return Shaping(_strength("gamma_p", gamma_p, 0.0), -_strength("gamma_n", gamma_n, 0.0))
+    return Shaping(check_strength("gamma_p", gamma_p), -check_strength("gamma_n", gamma_n))
 
 
-def ds_centred(gamma_p: npt.ArrayLike, gamma_n: npt.ArrayLike = 0.0) -> Shaping:
+def ds_centred(gamma_p: Strength, gamma_n: Strength = 0.0) -> Shaping:
     """Self-centred DS: log b minus its mean over K (over I for the incorrect), the mean held constant."""
-    return Shaping(_strength("gamma_p", gamma_p, 0.0), -_strength("gamma_n", gamma_n, 0.0), centred=True)
+    return Shaping(check_strength("gamma_p", gamma_p), -check_strength("gamma_n", gamma_n), centred=True)
