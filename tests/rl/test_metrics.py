@@ -1,0 +1,190 @@
+"""Estimators against enumeration of all subsets and of all samples; intervals against SciPy and by hand."""
+
+import math
+from collections import Counter
+from fractions import Fraction
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from rl import metrics
+
+
+@st.composite
+def samples(draw):
+    """Up to eight samples: None is wrong, letters are correct answers; and a k ≤ n."""
+    found = draw(st.lists(st.sampled_from([None, "a", "b", "c"]), min_size=1, max_size=8))
+    return found, draw(st.integers(1, len(found)))
+
+
+@settings(deadline=None)
+@given(samples())
+def test_estimators_are_the_means_over_all_k_subsets(case):
+    found, k = case
+    n, counts = len(found), metrics.distinct_correct(found)
+    subsets = list(combinations(found, k))
+    some = sum(any(subset) for subset in subsets) / len(subsets)
+    distinct = sum(len(set(subset) - {None}) for subset in subsets) / len(subsets)
+    assert metrics.pass_at_k(n, counts.total(), k) == pytest.approx(some, abs=1e-12)
+    assert metrics.distinct_at_k(n, counts, k) == pytest.approx(distinct, abs=1e-12)
+    assert metrics.distinct_at_k(n, list(counts.values()), k) == metrics.distinct_at_k(n, counts, k)
+    assert metrics.coverage(n, counts, k, 3) == pytest.approx(distinct / 3, abs=1e-12)
+
+
+def expectation(probabilities, n, function):
+    """The exact mean of `function(samples)` over n independent samples (answer None first)."""
+    answers = [None, "a", "b"]
+    return sum(
+        math.prod(probabilities[i] for i in draw) * function([answers[i] for i in draw])
+        for draw in product(range(3), repeat=n)
+    )
+
+
+@pytest.mark.parametrize(("n", "k"), [(4, 1), (4, 3), (5, 2), (5, 5)])
+def test_estimators_are_unbiased(n, k):
+    p = [0.5, 0.3, 0.2]
+    passed = expectation(p, n, lambda found: metrics.pass_at_k(n, sum(a is not None for a in found), k))
+    assert passed == pytest.approx(float(metrics.pass_at_k_exact(0.5, k)), abs=1e-12)
+    covered = expectation(p, n, lambda found: metrics.coverage(n, metrics.distinct_correct(found), k, 2))
+    assert covered == pytest.approx(metrics.coverage_exact([0.3, 0.2], k), abs=1e-12)
+
+
+def test_biased_estimators_would_be_noticed():
+    # Negative control: resampling with replacement, and the plug-in, both miss the exact value.
+    n, k, p = 5, 3, [0.5, 0.3, 0.2]
+    plug_in = expectation(p, n, lambda found: 1 - (1 - sum(a is not None for a in found) / n) ** k)
+    assert abs(plug_in - float(metrics.pass_at_k_exact(0.5, k))) > 0.01
+
+
+def test_gini_simpson_sampled_is_unbiased_given_the_number_correct():
+    q = [0.0, 0.7, 0.3]
+    mean = expectation(q, 4, lambda found: metrics.gini_simpson_sampled(Counter(found)))
+    assert mean == pytest.approx(metrics.gini_simpson([0.7, 0.3]), abs=1e-12)
+    assert math.isnan(metrics.gini_simpson_sampled({"a": 1}))
+
+
+def test_large_counts_are_exact():
+    # Floating products lose these: one correct among 10,000, and k close to n.
+    assert metrics.pass_at_k(10_000, 1, 9_999) == float(Fraction(9_999, 10_000))
+    assert metrics.pass_at_k(10_000, 0, 10_000) == 0.0
+    assert metrics.pass_at_k(10_000, 9_999, 1) == float(Fraction(9_999, 10_000))
+    assert metrics.pass_at_k(4, 2, 2) == float(Fraction(5, 6))
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "match"), [(4, 2, 5, "k=5"), (4, 2, 0, "k=0"), (4, 5, 2, "c=5"), (4, -1, 2, "c=-1")]
+)
+def test_bad_counts_are_named(n, c, k, match):
+    with pytest.raises(ValueError, match=match):
+        metrics.pass_at_k(n, c, k)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="k=9"):
+        metrics.distinct_at_k(8, [1], 9)
+    with pytest.raises(ValueError, match="sum of counts=9"):
+        metrics.distinct_at_k(8, [5, 4], 2)
+    with pytest.raises(ValueError, match="solutions=1"):
+        metrics.coverage(8, [1, 1], 2, 1)
+    with pytest.raises(ValueError, match="correctness="):
+        metrics.pass_at_k_exact(1.1, 2)
+    with pytest.raises(ValueError, match="k=0"):
+        metrics.pass_at_k_exact(0.1, 0)
+    with pytest.raises(ValueError, match="distribution"):
+        metrics.gini_simpson([0.5, 0.4])
+    with pytest.raises(ValueError, match="level=95"):
+        metrics.t_interval([1.0, 2.0], level=95)
+    with pytest.raises(ValueError, match="values="):
+        metrics.t_interval([1.0, math.nan])
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.paired_bootstrap([1.0], [1.0, 2.0], np.random.default_rng(0))
+    with pytest.raises(ValueError, match="finite"):
+        metrics.paired_bootstrap([1.0, math.nan], [1.0, 2.0], np.random.default_rng(0))
+    with pytest.raises(ValueError, match="'b'"):
+        metrics.holm({"a": 0.1, "b": 1.2})
+
+
+@given(st.floats(0, 1), st.integers(1, 1000))
+def test_exact_pass_at_k(c, k):
+    value = float(metrics.pass_at_k_exact(c, k))
+    assert value == pytest.approx(float(1 - (1 - Fraction(c)) ** k), rel=1e-9, abs=1e-300)
+
+
+def test_exact_pass_at_k_of_the_certain_and_of_the_tiny():
+    assert metrics.pass_at_k_exact([0.0, 1.0, 1e-20], 8).tolist() == [0.0, 1.0, pytest.approx(8e-20, rel=1e-12)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
+def test_diversity(weights):
+    q = np.array(weights) / np.sum(weights)
+    differing = sum(a * b for i, a in enumerate(q) for j, b in enumerate(q) if i != j)
+    assert metrics.gini_simpson(q) == pytest.approx(differing, abs=1e-12)
+    assert metrics.shannon_entropy(q) == pytest.approx(stats.entropy(q), abs=1e-12)
+    assert metrics.shannon_entropy([1.0, 0.0]) == 0.0
+
+
+def test_paired_bootstrap_is_that_of_scipy_and_follows_the_stream():
+    rng = np.random.default_rng(0)
+    a = rng.random(80)
+    b = a + 0.05 * rng.standard_normal(80) - 0.01
+    found = metrics.paired_bootstrap(a, b, np.random.default_rng(1))
+    other = stats.bootstrap((a - b,), np.mean, method="percentile", n_resamples=10_000, rng=np.random.default_rng(2))
+    assert found.estimate == pytest.approx(np.mean(a - b))
+    assert found.low == pytest.approx(other.confidence_interval.low, abs=5e-4)
+    assert found.high == pytest.approx(other.confidence_interval.high, abs=5e-4)
+    assert metrics.paired_bootstrap(a, b, np.random.default_rng(1)) == found
+    assert metrics.paired_bootstrap(a, b, np.random.default_rng(3)) != found
+    # Negative control: without the pairing the interval would be several times as wide.
+    unpaired = metrics.paired_bootstrap(a, rng.permutation(b), np.random.default_rng(1))
+    assert unpaired.high - unpaired.low > 3 * (found.high - found.low)
+
+
+def test_paired_bootstrap_averages_seeds_first():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((3, 40)), rng.random((3, 40))
+    pooled = metrics.paired_bootstrap(a, b, np.random.default_rng(1))
+    assert pooled == metrics.paired_bootstrap(a.mean(axis=0), b.mean(axis=0), np.random.default_rng(1)) or (
+        pooled.estimate == pytest.approx((a - b).mean())
+    )
+    assert pooled.low < pooled.estimate < pooled.high
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=10).filter(lambda x: np.std(x) > 1e-6))
+def test_t_interval_and_t_test_are_those_of_scipy(values):
+    found = metrics.t_interval(values, 0.9)
+    expected = stats.ttest_1samp(values, 0.0)
+    ends = expected.confidence_interval(0.9)
+    assert (found.low, found.high) == (pytest.approx(ends.low, abs=1e-9), pytest.approx(ends.high, abs=1e-9))
+    assert metrics.t_test(values) == pytest.approx(expected.pvalue, abs=1e-12)
+
+
+def test_t_interval_of_one_seed_says_nothing():
+    assert metrics.t_interval([0.4]) == metrics.Interval(0.4, -math.inf, math.inf)
+    assert math.isnan(metrics.t_test([0.4]))
+    assert metrics.t_test([0.0, 0.0]) == 1.0
+    assert metrics.t_test([0.5, 0.5]) == 0.0
+
+
+def test_holm_by_hand():
+    assert metrics.holm({"a": 0.04, "b": 0.01, "c": 0.03}) == pytest.approx({"a": 0.06, "b": 0.03, "c": 0.06})
+    assert metrics.holm({}) == {}
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(0.001, 0.5))
+def test_holm_rejects_what_the_step_down_procedure_rejects(values, alpha):
+    pvalues = {str(i): value for i, value in enumerate(values)}
+    adjusted = metrics.holm(pvalues)
+    rejected = set()
+    for rank, name in enumerate(sorted(pvalues, key=pvalues.get)):
+        if (len(values) - rank) * pvalues[name] > alpha:
+            break
+        rejected.add(name)
+    assert {name for name, value in adjusted.items() if value <= alpha} == rejected
+    assert list(adjusted) == list(pvalues)
