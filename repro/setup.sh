@@ -181,7 +181,7 @@ exhibit() { # name: drawn again only when its own script or the results that it 
 finish() {
     if ((${#ONLY[@]} && RAN == 0)); then die 2 "no stage is called '${ONLY[*]}'; see --help"; fi
     python -m repro.summary --out "$OUT" --seconds $((SECONDS - STARTED))
-    [[ ! $COMPARE ]] || python -m repro.compare --out "$OUT" || FAILED+=(compare)
+    [[ ! $COMPARE ]] || python -m figures.compare --out "$OUT" --scale "$SCALE" || FAILED+=(compare)
     if ((${#FAILED[@]})); then die 1 "failed: ${FAILED[*]}"; fi
     [[ ! $RECORD ]] || python -m repro.record --out "$OUT"
 }

@@ -88,12 +88,13 @@ def read_run(folder: Path, split: str = "heldout") -> Run:
     )
 
 
-def load(experiment: str, out: Path, scale: str = "cpu", split: str = "heldout") -> Results:
+def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "heldout") -> Results:
     """Every evaluated run of `experiment`: those under `out`, or, where there is none, the committed ones.
 
     Raises ResultError if there is no run at all, if one is incomplete, or if two differ in anything but the method.
     """
-    for origin, base in (("run at hand", out / "runs"), ("results", ROOT / "results" / scale)):
+    places = {"run at hand": out / "runs"} if out is not None else {}
+    for origin, base in (places | {"results": ROOT / "results" / scale}).items():
         folders = sorted(path.parent for path in (base / experiment).glob(f"seed*/*/eval-{split}.json"))
         if folders:
             runs = tuple(read_run(folder, split) for folder in folders)
