@@ -1,0 +1,231 @@
+"""`python -m rl.train CONFIG --method ds-grpo --seed 0`: one run, from its base model to its final weights.
+
+Started again after whatever end, it goes on from its last checkpoint and ends as it would have without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from trl import GRPOConfig
+
+from repro.files import write_json
+from repro.manifest import manifest
+from rl import runs, tasks
+from rl.config import OWN, ConfigError, Experiment, TrainConfig, load
+from rl.exact import evaluate_exact
+from rl.pretrain import base_model
+from rl.progress import Display
+from rl.resume import ExactTrainer, stream
+from rl.rewards import Rewards
+from rl.runs import Metrics, RunError
+
+# name in metrics.jsonl ← name in TRL's log
+LOGGED = {
+    "loss": "loss",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "flat_groups": "frac_reward_zero_std",
+    "entropy": "entropy",
+    "kl": "kl",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "clipped": "clip_ratio/region_mean",
+    "ds_share": "ds_share",
+    "ds_length_corr": "ds_length_corr",
+    "distinct_correct": "distinct_correct",
+    "completion_length": "completions/mean_length",
+    "truncated": "completions/clipped_ratio",
+    "tokens": "num_tokens",
+}
+
+
+VALIDATION_KS = (1, 8, 64, 128, 1024)
+
+
+class Recorder(TrainerCallback):
+    """Writes a row per step, validates, asks for checkpoints, shows progress."""
+
+    def __init__(
+        self, train: TrainConfig, metrics: Metrics, validate: Callable[[], dict[str, float]], show: Callable[..., None]
+    ) -> None:
+        self.train = train
+        self.metrics = metrics
+        self.validate = validate
+        self.show = show
+        rows = metrics.rows()
+        self.started = time.time() - (rows[-1]["wall_s"] if rows else 0.0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 0 and self.train.validate_every:
+            self._write(state, {})
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_save = state.global_step % self.train.save_every == 0 and state.global_step < state.max_steps
+
+    def on_log(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+        logs = event["logs"]
+        if "loss" in logs:  # not the summary at the end
+            self._write(state, {name: logs[key] for name, key in LOGGED.items() if key in logs})
+
+    def _write(self, state: Any, values: dict[str, Any]) -> None:
+        step = state.global_step
+        every = self.train.validate_every
+        if every and (step % every == 0 or step == state.max_steps):
+            values |= {f"val/{key}": value for key, value in self.validate().items()}
+        values = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
+        row = {"step": step, **values, "wall_s": round(time.time() - self.started, 3)}
+        if state.is_world_process_zero:
+            self.metrics.append(row)
+            self.show(step, row)
+
+
+def grpo_config(train: TrainConfig, seed: int, use_cpu: bool, folder: Path, processes: int = 1) -> GRPOConfig:
+    """TRL's arguments for a run; `folder` is only where TRL believes to write."""
+    forwarded = {key: value for key, value in vars(train).items() if key not in OWN}
+    rollouts = train.prompts * train.num_generations
+    micro, rest = divmod(rollouts, train.gradient_accumulation_steps * processes)
+    if rest:
+        raise ConfigError(f"train.prompts: {rollouts} rollouts of a step do not divide among {processes} processes")
+    return GRPOConfig(
+        output_dir=str(folder),
+        seed=seed,
+        max_steps=train.steps,
+        per_device_train_batch_size=micro,
+        shuffle_dataset=False,
+        save_strategy="no",  # the recorder asks for checkpoints
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=use_cpu,
+        **forwarded,
+        **train.trl,
+    )
+
+
+def validator(config: Experiment, model: Any, tokenizer: Any) -> Callable[[], dict[str, float]]:
+    """A function that evaluates `model` as it is, exactly, on the validation problems; means over problems."""
+    task = tasks.get(config.task.name)
+    problems = task.splits(config.task)["validation"]
+    solutions = {problem.id: task.solutions(problem) for problem in problems}
+
+    def validate() -> dict[str, float]:
+        frame = evaluate_exact(
+            model, tokenizer, problems, VALIDATION_KS, lambda one: solutions[one.id], config.train.temperature
+        )
+        means = frame.drop(columns=["problem", "solutions", "strings"]).mean()
+        return {str(name).replace("passk_", "pass@"): float(value) for name, value in means.items()}
+
+    return validate
+
+
+def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) -> str:
+    """Run (or go on with, or find done) one method; returns a line that says what happened.
+
+    Raises RunError if the folder is taken or holds another run, or a checkpoint cannot be written.
+    """
+    folder = runs.folder_of(out, config.name, seed, name)
+    method = config.method(name)
+    record = config.record(name)
+    with runs.locked(folder):
+        source = source_key()
+        if runs.begin(folder, record, seed, source, replace):
+            return f"{folder}: done already"
+        base = base_model(config, seed, out)
+        metrics = Metrics(folder / "metrics.jsonl")
+        rows = metrics.rows()
+        checkpoint, complaints = runs.newest(folder / "checkpoints", rows[-1]["step"] if rows else 0)
+        metrics.cut(checkpoint.step if checkpoint else -1)
+
+        use_cpu = config.scale == "cpu" or not torch.cuda.is_available()
+        task = tasks.get(config.task.name)
+        problems = task.splits(config.task)["train"]
+        rewards = Rewards(task, problems)
+        chosen = stream(problems, config.train.steps // config.train.window * _prompts_per_batch(config.train), seed)
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        with Display() as display:
+            for line in complaints:
+                display.line(line)
+            if checkpoint:
+                display.line(f"{folder}: goes on from step {checkpoint.step}")
+            trainer = ExactTrainer(
+                model,
+                rewards.reward,
+                grpo_config(config.train, seed, use_cpu, folder),
+                train_dataset=Dataset.from_list([{"prompt": one.prompt, "problem": one.id} for one in chosen]),
+                processing_class=tokenizer,
+                method=method,
+                answers=rewards.answers,
+                checkpoints=folder / "checkpoints",
+                metrics=metrics,
+            )
+            for noisy in (PrinterCallback, ProgressCallback):
+                trainer.remove_callback(noisy)
+            label = f"{name} seed {seed}"
+            recorder = Recorder(
+                config.train,
+                metrics,
+                validator(config, trainer.model, tokenizer),
+                lambda step, row: display.show(label, step, config.train.steps, row),
+            )
+            trainer.add_callback(recorder)
+            trainer.resume(checkpoint)
+            with runs.staged_folder(folder / "model") as staging:
+                trainer.save_model(str(staging))
+        more = {"tokens": trainer.state.num_input_tokens_seen, "source": source, "base": runs.weights(base)}
+        write_json(folder / "manifest.json", manifest(record, seed, recorder.started, **more))
+        runs.prune(folder / "checkpoints", kept=0)
+    return f"{folder}: {config.train.steps} steps in {time.time() - recorder.started:.0f} s"
+
+
+def source_key() -> str:
+    """The hash of the source and the package versions that decide a run."""
+    return runs.identity({}, 0, ["rl.train"])
+
+
+def _prompts_per_batch(train: TrainConfig) -> int:
+    return train.prompts * train.steps_per_generation // train.gradient_accumulation_steps
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 2 for a wrong request, 1 for a run that failed, each with one line on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m rl.train", description="Train one method with one seed.")
+    parser.add_argument("config", type=Path, help="the experiment's YAML")
+    parser.add_argument("--method", required=True, help="a name from rl.methods: grpo, ds-grpo, …")
+    parser.add_argument("--seed", type=int, required=True, help="of the base model and of the run")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="where runs go")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
+    parser.add_argument("--replace", action="store_true", help="delete another run that lies in this run's folder")
+    options = parser.parse_args(arguments)
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)  # the order of sums, hence every bit, depends on it
+    try:
+        if options.seed < 0:
+            raise ConfigError(f"--seed {options.seed}: must not be negative")
+        config = load(options.config, options.set)
+        print(train(config, options.method, options.seed, options.out, options.replace))
+    except (ConfigError, RunError) as error:
+        print(f"rl.train: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except (ValueError, OSError) as error:
+        print(f"rl.train: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

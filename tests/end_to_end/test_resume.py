@@ -1,0 +1,134 @@
+"""Runs that survive: processes killed by SIGKILL, disks that fill up, files that are cut short, two at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the children import it by name too
+
+from child import RUN, Runs, write_config
+
+from rl import runs as run_folders
+
+
+def outcome(out: Path) -> tuple[bytes, list[dict[str, object]]]:
+    """The final weights and the metric rows, wall times left out."""
+    rows = [json.loads(line) for line in (out / RUN / "metrics.jsonl").read_text().splitlines()]
+    return (out / RUN / "model" / "model.safetensors").read_bytes(), [
+        {key: value for key, value in row.items() if key != "wall_s"} for row in rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(write_config(tmp_path_factory.mktemp("config")))
+
+
+@pytest.fixture(scope="module")
+def reference(start: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing happened to."""
+    out = tmp_path_factory.mktemp("reference") / "out"
+    assert start(out)[0] == 0
+    assert [row["step"] for row in outcome(out)[1]] == list(range(13))
+    return out
+
+
+@pytest.fixture
+def out(reference: Path, tmp_path: Path) -> Path:
+    """A fresh folder with the base model made already."""
+    shutil.copytree(reference / "bases", tmp_path / "out" / "bases")
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("event", ["mid-save", "mid-window", "after checkpoint", "mid-row", "before manifest"])
+def test_killed_run_ends_as_one_that_was_not(start: Runs, reference: Path, out: Path, event: str) -> None:
+    status, _ = start(out, event)
+    assert status == -signal.SIGKILL
+    assert not (out / RUN / "manifest.json").exists()
+    status, errors = start(out)
+    assert status == 0
+    assert f"goes on from step {8 if event in ('after checkpoint', 'before manifest') else 4}" in errors
+    assert outcome(out) == outcome(reference)
+    assert not list(out.rglob("*.saving"))
+    assert not list(out.rglob("training_args.bin"))
+
+
+@pytest.mark.parametrize("event", ["random state not restored", "optimizer not restored"])
+def test_comparison_notices_what_resuming_may_forget(start: Runs, reference: Path, out: Path, event: str) -> None:
+    assert start(out, "mid-window")[0] == -signal.SIGKILL
+    assert start(out, event)[0] == 0
+    weights, rows = outcome(out)
+    assert weights != outcome(reference)[0]
+    assert rows != outcome(reference)[1]
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "model.safetensors", "rng_state.pth", "checkpoint.json"])
+def test_truncated_checkpoint_is_named_and_the_one_before_used(
+    start: Runs, reference: Path, out: Path, name: str
+) -> None:
+    assert start(out, "after checkpoint")[0] == -signal.SIGKILL
+    damaged = out / RUN / "checkpoints" / "step-8" / name
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    status, errors = start(out)
+    assert status == 0
+    complaint = next(line for line in errors.splitlines() if "not used" in line)
+    assert "step-8" in complaint and name in complaint
+    assert "goes on from step 4" in errors
+    assert outcome(out) == outcome(reference)
+
+
+def test_full_disk_is_one_line_and_loses_nothing(start: Runs, reference: Path, out: Path) -> None:
+    status, errors = start(out, "full disk")
+    assert status == 1
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("rl.train: step 8: the checkpoint could not be written")
+    assert "that of step 4 is kept" in last
+    assert "Traceback" not in errors
+    assert not list(out.rglob("*.saving"))
+    assert start(out)[0] == 0
+    assert outcome(out) == outcome(reference)
+
+
+def test_second_process_on_a_run_folder_refuses(start: Runs, out: Path) -> None:
+    with run_folders.locked(out / RUN):
+        status, errors = start(out)
+    assert status == 1
+    assert "is in use by process" in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_finished_run_is_left_alone_and_another_is_not_overwritten(start: Runs, reference: Path) -> None:
+    before = (reference / RUN / "manifest.json").stat().st_mtime_ns
+    assert start(reference)[0] == 0
+    assert (reference / RUN / "manifest.json").stat().st_mtime_ns == before
+    status, errors = start(reference, None, "--set", "train.learning_rate=2e-3")
+    assert status == 1
+    assert "train.learning_rate" in errors and "--replace" in errors
+    assert (reference / RUN / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_command_killed_from_outside_at_any_moment(start: Runs, reference: Path, out: Path) -> None:
+    command = [sys.executable, "-m", "rl.train", str(start.config), "--method", "ds-grpo", "--seed", "0"]
+    rows = run_folders.Metrics(out / RUN / "metrics.jsonl")
+    process = subprocess.Popen(
+        [*command, "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while len(rows.rows()) < 7 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert start(out)[0] == 0
+    assert outcome(out) == outcome(reference)
