@@ -203,10 +203,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("config", type=Path, help="the experiment's YAML")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("build"))
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # the sum's order, hence the weights, depend on it
     try:
-        print(base_model(configs.load(options.config), options.seed, options.out))
+        print(base_model(configs.load(options.config, options.set), options.seed, options.out))
     except (ValueError, OSError) as error:
         print(f"rl.pretrain: {error}", file=sys.stderr)
         return 2

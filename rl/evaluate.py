@@ -1,0 +1,227 @@
+"""`python -m rl.evaluate MODEL --task countdown`: what a model knows of a task's held-out problems.
+
+Exact where the answers can be enumerated: teacher forcing gives every solution its probability, hence C, Pass@k for
+every k, coverage and the diversity of pi_K; what the enumeration lacks is bounded by sampling. Elsewhere by sampling,
+with unbiased Pass@k. With `--method` and `--seed` in place of MODEL, that run of the experiment is evaluated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from repro.files import replacing, write_json
+from repro.manifest import ROOT, manifest
+from rl import runs, tasks
+from rl.config import ConfigError, EvalConfig, Experiment, load
+from rl.exact import evaluate_exact
+from rl.pretrain import base_model
+from rl.runs import RunError
+from rl.sampling import Sampling, complete
+from rl.scoring import judged, outside, per_problem, upper_bound
+from rl.settings import nearest
+
+SPLITS = ("heldout", "validation", "train")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """problems: one row per problem. samples: one row per completion, None where none were drawn."""
+
+    problems: pd.DataFrame
+    samples: pd.DataFrame | None
+    summary: dict[str, Any]
+
+
+def evaluate(
+    model: Path, task: ModuleType, problems: Sequence[Any], settings: EvalConfig, seed: int, device: str = "cpu"
+) -> Evaluation:
+    """Evaluate the checkpoint `model` on `problems` as `settings` say. Columns: `rl.exact`, `rl.scoring`.
+
+    Exact mode adds to the columns of `evaluate_exact`: logp_incorrect = E_{pi_I} log pi by sampling, and outside, an
+    upper bound (95%) on the mass of correct strings that were not enumerated; NaN where nothing was sampled.
+    """
+    samples = None
+    if settings.samples:
+        how = Sampling(
+            n=settings.samples,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            top_k=settings.top_k,
+            max_tokens=settings.max_tokens,
+            seed=seed,
+            engine=settings.engine,
+        )
+        samples = judged(task, problems, complete(model, [one.prompt for one in problems], how, device))
+    if settings.mode == "sampled":
+        assert samples is not None  # EvalConfig asks for as many samples as the largest k
+        known = {one.id: len(task.solutions(one)) for one in problems} if hasattr(task, "solutions") else None
+        table = per_problem(samples, settings.ks, known)
+        return Evaluation(table, samples, _summary(settings, table, samples))
+
+    if not hasattr(task, "solutions"):
+        raise ConfigError("evaluate.mode: exact needs a task whose solutions can be listed; use sampled")
+    found = {one.id: task.solutions(one) for one in problems}
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    table = evaluate_exact(
+        network.to(device), tokenizer, problems, settings.ks, lambda one: found[one.id], settings.temperature
+    )
+    summary_outside = None
+    table["logp_incorrect"] = math.nan
+    table["outside"] = math.nan
+    if samples is not None:
+        by_problem = per_problem(samples, (1,))
+        table["logp_incorrect"] = by_problem["logp_incorrect"].to_numpy()
+        listed = {name: frozenset(text for form in forms.values() for text in form) for name, forms in found.items()}
+        strays = outside(samples, listed)
+        # what is outside is also at most what the enumeration leaves
+        table["outside"] = strays["outside"].clip(upper=1 - table["C"]).to_numpy()
+        n, seen = int(strays["n"].sum()), int(strays["found"].sum())
+        summary_outside = {"samples": n, "found": seen, "mean_mass_at_most": upper_bound(seen, n)}
+    summary = _summary(settings, table, samples)
+    return Evaluation(table, samples, {**summary, "outside": summary_outside})
+
+
+def _summary(settings: EvalConfig, table: pd.DataFrame, samples: pd.DataFrame | None) -> dict[str, Any]:
+    mean = {name: _finite(table[name].mean()) for name in table.columns if name != "problem"}
+    grouped = {
+        out: {str(k): mean[f"{column}_{k}"] for k in settings.ks if f"{column}_{k}" in mean}
+        for out, column in (("pass_at_k", "passk"), ("coverage", "coverage"))
+    }
+    single = ("C", "gini_simpson", "entropy", "logp_correct", "logp_incorrect")
+    truncated = None if samples is None else _finite(1 - samples["finished"].mean())
+    return {
+        "mode": settings.mode,
+        "ks": list(settings.ks),
+        "problems": len(table),
+        **grouped,
+        **{name: mean[name] for name in single},
+        "truncated": truncated,
+        "sampling": {key: value for key, value in vars(settings).items() if key not in ("mode", "ks")},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def is_done(folder: Path, split: str, key: str) -> bool:
+    """Whether `folder` holds this very evaluation, `key` being its `eval_key`."""
+    found = runs.read_json(folder / f"eval-{split}.json")
+    return found.get("key") == key and (folder / f"eval-{split}.parquet").is_file()
+
+
+def eval_key(record: dict[str, Any], seed: int, weights: str) -> str:
+    """The hash of all that decides an evaluation: settings, seed, source and the model's weights."""
+    return runs.identity({**record, "weights": weights}, seed, ["rl.evaluate"])
+
+
+def locate(config: Experiment, method: str, seed: int, out: Path) -> tuple[Path, Path]:
+    """The folder of a run and its model's, the base model's for `base`. Raises RunError if it is not finished."""
+    folder = runs.folder_of(out, config.name, seed, method)
+    if method == "base":
+        return folder, base_model(config, seed, out)
+    config.method(method)
+    if not (folder / "manifest.json").is_file():
+        raise RunError(f"{folder}: has no finished run; `python -m rl.train` makes it")
+    return folder, folder / "model"
+
+
+def write(folder: Path, split: str, found: Evaluation, more: dict[str, Any]) -> None:
+    """The files of an evaluation; the JSON last, so that where it is, all are."""
+    with replacing(folder / f"eval-{split}.parquet") as temporary:
+        found.problems.to_parquet(temporary, index=False)
+    if found.samples is not None:
+        with replacing(folder / f"eval-{split}-samples.parquet") as temporary:
+            found.samples.to_parquet(temporary, index=False)
+    write_json(folder / f"eval-{split}.json", {"split": split, **found.summary, **more})
+
+
+def run(config: Experiment, options: argparse.Namespace) -> str:
+    """Do what the command line asks for; returns a line that says what came out."""
+    started = time.time()
+    if options.model is None:
+        folder, model = locate(config, options.method, options.seed, options.out)
+        record = config.record(options.method)
+    else:
+        model = _model_folder(options.model)
+        folder = options.out / "evaluations" / options.model.resolve().name
+        record = config.record()
+    with runs.locked(folder):
+        key = eval_key(record, options.seed, runs.weights(model))
+        if is_done(folder, options.split, key):
+            return f"{folder}: {options.split} is evaluated already"
+        task = tasks.get(config.task.name)
+        problems = task.splits(config.task)[options.split]
+        device = "cuda" if config.scale != "cpu" and torch.cuda.is_available() else "cpu"
+        found = evaluate(model, task, problems, config.evaluate, options.seed, device)
+        made = manifest(record, options.seed, started)
+        if options.method == "base":  # a base model lies elsewhere; here it stands beside the runs
+            write_json(folder / "manifest.json", {**made, "base": runs.weights(model), "model": model.name})
+        write(folder, options.split, found, {"model": model.name, "key": key, "manifest": made})
+    ks = [k for k in (1, 8, 64) if k in config.evaluate.ks] or config.evaluate.ks[:1]
+    shown = ", ".join(f"Pass@{k} {found.summary['pass_at_k'][str(k)]:.3f}" for k in ks)
+    return f"{folder}: {options.split}, {len(problems)} problems, {config.evaluate.mode}: {shown}"
+
+
+def _model_folder(path: Path) -> Path:
+    for folder in (path, path / "model"):
+        if (folder / "config.json").is_file():
+            return folder
+    beside = [found.name for found in path.parent.iterdir() if found.is_dir()] if path.parent.is_dir() else []
+    raise ConfigError(f"{path}: no model lies there" + (nearest(path.name, beside) if beside else ""))
+
+
+def _config_path(options: argparse.Namespace) -> Path:
+    if options.config is not None:
+        return Path(options.config)
+    if options.task not in tasks.TASKS:
+        raise ConfigError(f"--task {options.task}: no such task{nearest(str(options.task), tasks.TASKS)}")
+    return ROOT / "rl" / "experiments" / "cpu" / f"{options.task}.yaml"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 2 for a wrong request, 1 for a failure, each with one line on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m rl.evaluate", description="Evaluate a model.")
+    parser.add_argument("model", type=Path, nargs="?", help="a checkpoint, or a run's folder")
+    parser.add_argument("--method", help="in place of MODEL: the run of this method, or `base`")
+    parser.add_argument("--seed", type=int, default=0, help="of the run, and of the sampling")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--config", type=Path, help="the experiment's YAML")
+    which.add_argument("--task", help="a task's name: with the settings of its experiment at the cpu scale")
+    parser.add_argument("--split", default="heldout", choices=SPLITS)
+    parser.add_argument("--out", type=Path, default=Path("build"), help="where runs lie and results go")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
+    options = parser.parse_args(arguments)
+    if (options.model is None) == (options.method is None):
+        parser.error("give either MODEL or --method")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    try:
+        print(run(load(_config_path(options), options.set), options))
+    except (ConfigError, RunError) as error:
+        print(f"rl.evaluate: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except (ValueError, OSError) as error:
+        print(f"rl.evaluate: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

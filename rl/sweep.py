@@ -1,0 +1,260 @@
+"""`python -m rl.sweep CONFIG --methods grpo,ds-grpo --seeds 0,1,2 --jobs 2`: methods × seeds, side by side.
+
+Base models come first, each is evaluated, every method starts from the base of its seed and is evaluated when trained.
+Work that is done, by the hash of its settings and source, is not done again; a run that fails does not stop the others
+and is named at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from rl import runs
+from rl.config import ConfigError, Experiment, load
+from rl.pretrain import base_folder
+from rl.progress import Display, duration
+
+POLL = 0.2  # seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command. after: the jobs that must have succeeded. done: whether its work lies there already.
+
+    steps, metrics: of a training run, for its progress.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    done: Callable[[], bool]
+    after: tuple[str, ...] = ()
+    steps: int = 0
+    metrics: Path | None = None
+
+
+def jobs_for(
+    config: Experiment, path: Path, methods: Sequence[str], seeds: Sequence[int], out: Path, sets: Sequence[str]
+) -> list[Job]:
+    """All commands of a sweep in the order of their start: bases, then method by method, each with its evaluation."""
+    # both know by which source they are stale; imported here, where it is known that the request is right
+    from rl import evaluate, train
+
+    common = ("--out", str(out), *(word for assignment in sets for word in ("--set", assignment)))
+    source = train.source_key()
+
+    def evaluated(method: str, seed: int, model: Path) -> bool:
+        folder = runs.folder_of(out, config.name, seed, method)
+        if not any(model.glob("*.safetensors")):
+            return False
+        key = evaluate.eval_key(config.record(method), seed, runs.weights(model))
+        return evaluate.is_done(folder, "heldout", key)
+
+    found = []
+    for seed in seeds:
+        base = base_folder(config, seed, out)
+        arguments = (str(path), "--seed", str(seed), *common)
+        made = (base / "manifest.json").is_file
+        found.append(Job(f"base seed {seed}", "rl.pretrain", arguments, made))
+    for seed in seeds:
+        for method in ("base", *methods):
+            folder = runs.folder_of(out, config.name, seed, method)
+            after, model = f"base seed {seed}", base_folder(config, seed, out)
+            if method != "base":
+                record = config.record(method)
+                name, model = f"{method} seed {seed}", folder / "model"
+                found.append(
+                    Job(
+                        name,
+                        "rl.train",
+                        (str(path), "--method", method, "--seed", str(seed), "--replace", *common),
+                        lambda folder=folder, record=record, seed=seed: runs.is_done(folder, record, seed, source),  # type: ignore[misc]
+                        (after,),
+                        config.train.steps,
+                        folder / "metrics.jsonl",
+                    )
+                )
+                after = name
+            found.append(
+                Job(
+                    f"evaluation of {method} seed {seed}",
+                    "rl.evaluate",
+                    ("--config", str(path), "--method", method, "--seed", str(seed), *common),
+                    lambda method=method, seed=seed, model=model: evaluated(method, seed, model),  # type: ignore[misc]
+                    (after,),
+                )
+            )
+    return found
+
+
+@dataclass
+class Outcome:
+    """What became of the jobs, by name. failed: with the last line that each wrote."""
+
+    ran: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    started: float
+
+
+def run_jobs(jobs: Sequence[Job], at_once: int, logs: Path, display: Display) -> Outcome:
+    """Run all, `at_once` side by side, each as soon as what it comes after has succeeded."""
+    outcome = Outcome()
+    waiting = list(jobs)
+    running: list[_Running] = []
+    good: set[str] = set()
+    clock = _Clock(jobs)
+    try:
+        while waiting or running:
+            for job in list(waiting):
+                broken = [name for name in job.after if name in outcome.failed or name in outcome.left_out]
+                if broken:
+                    waiting.remove(job)
+                    outcome.left_out[job.name] = broken[0]
+                elif len(running) < at_once and all(name in good for name in job.after):
+                    waiting.remove(job)
+                    if job.done():
+                        good.add(job.name)
+                        outcome.skipped.append(job.name)
+                        clock.finish(job)
+                    else:
+                        running.append(_start(job, logs))
+                        display.line(f"▶ {job.name}")
+            time.sleep(POLL if running else 0.0)
+            for one in list(running):
+                _show(one, display, clock)
+                status = one.process.poll()
+                if status is None:
+                    continue
+                running.remove(one)
+                one.log.close()
+                clock.finish(one.job)
+                seconds = time.monotonic() - one.started
+                if status == 0:
+                    good.add(one.job.name)
+                    outcome.ran.append(one.job.name)
+                    display.line(f"✓ {one.job.name} ({duration(seconds)}){clock.eta(at_once)}")
+                else:
+                    outcome.failed[one.job.name] = _last_line(Path(one.log.name)) or f"status {status}"
+                    display.line(f"✗ {one.job.name}: {outcome.failed[one.job.name]}")
+    finally:
+        for one in running:  # interrupted: nothing that was started here stays behind
+            one.process.terminate()
+            one.process.wait()
+            one.log.close()
+    return outcome
+
+
+def _start(job: Job, logs: Path) -> _Running:
+    logs.mkdir(parents=True, exist_ok=True)
+    log = open(logs / f"{job.name.replace(' ', '-')}.log", "wb")  # noqa: SIM115 (closed when the job ends)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, "-m", job.module, *job.arguments]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment)
+    return _Running(job, process, log, time.monotonic())
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class _Clock:
+    """The time that is left: steps of training still to do, at the pace of those that were seen."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._left = {job.name: job.steps for job in jobs}
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._pace: dict[str, float] = {}
+
+    def step(self, job: Job, step: int) -> None:
+        self._left[job.name] = job.steps - step
+        first, at = self._seen.setdefault(job.name, (step, time.monotonic()))
+        if step > first:
+            self._pace[job.name] = (time.monotonic() - at) / (step - first)
+
+    def finish(self, job: Job) -> None:
+        self._left[job.name] = 0
+
+    def eta(self, at_once: int) -> str:
+        """`, ETA 12:00`; empty where nothing is left or no pace is known."""
+        left = sum(self._left.values())
+        if not left or not self._pace:
+            return ""
+        pace = sum(self._pace.values()) / len(self._pace)
+        return f", ETA {duration(pace * left / min(at_once, sum(value > 0 for value in self._left.values())))}"
+
+
+def _show(one: _Running, display: Display, clock: _Clock) -> None:
+    if one.job.metrics is None or not one.job.metrics.is_file():
+        return
+    rows = runs.Metrics(one.job.metrics).tail()
+    if rows:
+        clock.step(one.job, rows["step"])
+        display.show(one.job.name, rows["step"], one.job.steps, rows)
+
+
+def _listed(text: str, what: str) -> list[str]:
+    found = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found:
+        raise ConfigError(f"--{what}: names none")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 2 for a wrong request, 1 if a run failed, each named on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m rl.sweep", description="Run methods × seeds side by side.")
+    parser.add_argument("config", type=Path, help="the experiment's YAML")
+    parser.add_argument("--methods", required=True, help="comma-separated names; base is always there")
+    parser.add_argument("--seeds", required=True, help="comma-separated numbers")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="side by side, a thread each")
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        config = load(options.config, options.set)
+        methods = [name for name in _listed(options.methods, "methods") if name != "base"]
+        for name in methods:
+            config.method(name)
+        seeds = _listed(options.seeds, "seeds")
+        for seed in seeds:
+            if not seed.isdecimal():
+                raise ConfigError(f"--seeds: {seed!r} is not a whole number from 0")
+        if options.jobs < 1:
+            raise ConfigError(f"--jobs {options.jobs}: must be at least 1")
+        jobs = jobs_for(config, options.config, methods, [int(seed) for seed in seeds], options.out, options.set)
+    except (ConfigError, OSError) as error:
+        print(f"rl.sweep: {error}", file=sys.stderr)
+        return 2
+    with Display() as display:
+        outcome = run_jobs(jobs, options.jobs, options.out / "logs" / config.name, display)
+    print(
+        f"{config.name}: {len(outcome.ran)} done, {len(outcome.skipped)} up to date, {len(outcome.failed)} failed, "
+        f"{len(outcome.left_out)} left out, in {duration(time.monotonic() - started)}"
+    )
+    for name, line in outcome.failed.items():
+        print(f"rl.sweep: failed: {name}: {line}", file=sys.stderr)
+    for name, cause in outcome.left_out.items():
+        print(f"rl.sweep: left out: {name}, because of {cause}", file=sys.stderr)
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
