@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -46,9 +47,17 @@ for theory, trained in {"vanilla": "grpo", "ds": "ds-grpo", "ds-centered": "ds-g
 
 
 def use() -> None:
-    """Set matplotlib up: column width, fonts of 8 points and more, TrueType in PDFs, no time stamps or random ids."""
+    """Set matplotlib up: column width, fonts of 8 points and more, TrueType in PDFs, no time stamps or random ids.
+
+    In a notebook, a cell that ends on a Figure then shows it, in the same bytes each time.
+    """
     plt.rcdefaults()
     mpl.use("Agg")
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        from IPython.core.pylabtools import select_figure_formats
+
+        select_figure_formats(shell, {"retina"}, metadata={"Software": None})
     plt.rcParams.update(
         {
             "figure.figsize": (COLUMN, 0.75 * COLUMN),

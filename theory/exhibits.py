@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import hashlib
 import importlib
 import io
@@ -79,9 +80,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build"), help="tables go to <out>/theory")
     options = parser.parse_args()
     chosen = options.only or names()
-    unknown = [name for name in chosen if name not in names()]
+    unknown = next((name for name in chosen if name not in names()), None)
     if unknown:
-        parser.exit(2, f"{parser.prog}: no figure {', '.join(unknown)}; there are {', '.join(names())}\n")
+        nearest = difflib.get_close_matches(unknown, names(), 1, cutoff=0.0)
+        parser.exit(
+            2, f"{parser.prog}: no figure {unknown!r}" + (f"; did you mean {nearest[0]!r}?\n" if nearest else "\n")
+        )
     for name in chosen:
         started = time.time()
         path = write(name, options.out)
