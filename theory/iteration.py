@@ -24,7 +24,7 @@ def check_steps(steps: int) -> int:
 def iterates(
     log_p0: Array, correct: Mask, beta: Strength, gamma_p: Strength, gamma_n: Strength = 0.0, *, steps: int
 ) -> list[Array]:
-    """[log pi_0, …, log pi_T], each (..., m): `steps` DS steps, the previous policy as base; ValueError for steps < 1."""
+    """[log pi_0, …, log pi_T], each (..., m): `steps` DS steps, each from the last; ValueError for steps < 1."""
     found = [log_p0]
     for _ in range(check_steps(steps)):
         found.append(policies.ds(found[-1], correct, beta, gamma_p, gamma_n))

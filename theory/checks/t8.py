@@ -119,10 +119,10 @@ THEOREM = Theorem(
     id="T8",
     title="Old policy instead of base",
     statement=(
-        "T DS steps, each with the policy before it as b and in its KL: log pi_T = (1 − gamma_p/beta)^T log pi0 + const "
-        "on K, (1 + gamma_n/beta)^T log pi0 + const on I: one DS step from pi0, if its class offset is positive and its "
-        "gamma_p not negative. The odds grow by at least e^{1/beta} a step. pi_K becomes uniform iff "
-        "0 < gamma_p < 2 beta (unless it was); at 2 beta it swings, above it collapses."
+        "T DS steps, each with the policy before it as b and in its KL: log pi_T = (1 − gamma_p/beta)^T log pi0 + "
+        "const on K, (1 + gamma_n/beta)^T log pi0 + const on I: one DS step from pi0, if its class offset is "
+        "positive and its gamma_p not negative. The odds grow by at least e^{1/beta} a step. pi_K becomes uniform "
+        "iff 0 < gamma_p < 2 beta (unless it was); at 2 beta it swings, above it collapses."
     ),
     tag="paper (Appendix B.3); exact form derived",
     oracle="iteration of each step's own optimum, from the rewards' table; long runs",
