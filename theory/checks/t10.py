@@ -48,7 +48,8 @@ def literal(log_p: Array, correct: Mask, kind: str, gammas: tuple[float, float],
     else:
         found = brute.normalise(reward, options.ddof, options.eps, options.std) + bonus
     if options.drop_uniform:
-        found = np.where((correct.any(1) & ~correct.all(1))[:, None], found, 0.0)
+        k = correct.sum(1, keepdims=True)
+        found = np.where((k > 0) & (k < correct.shape[1]), found, 0.0)
     return found
 
 
