@@ -94,7 +94,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         _pass_at_k(rng, few),
         _large_k(rng, min(n, 2000)),
         _maximiser(rng, few),
-        *_integrated(rng, min(few, 16)),
+        *_integrated(rng, min(n, 16)),
         *_stated(),
     ]
 
@@ -191,6 +191,7 @@ def _stated() -> list[Outcome]:
             strategies.pass_at_k(base, passes) - there,
         ]
         digits = max(digits, float(np.abs(off).max()))
+        facts.append(bool(vanilla[0] == 1 and vanilla[3] == 0))  # it forgets S2's prompts
         facts += [strategies.first_k_ahead(base, vanilla) == passes, strategies.order_at_large_k(ds, base) == 1]
     uneven = strategies.UNEVEN
     a, base = strategies.accuracy(uneven.table), strategies.success(uneven.log_p0, uneven.table)
