@@ -1,0 +1,146 @@
+"""`python -m theory.verify`: check every theorem on random instances, and see every negative control noticed.
+
+Prints a table, writes `<out>/theory/verify.json` with its manifest (`verify-T6.json` for a part of the theorems), tells
+its progress on stderr. Exit status: 0 iff all hold and every control was noticed, 1 otherwise, 2 on bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import NoReturn
+
+from repro.files import write_json
+from repro.manifest import manifest
+from theory import theorems, verdicts
+from theory.checks.base import Outcome
+from theory.verdicts import Finding, Part, Verdict
+
+INSTANCES = 100_000
+WIDTH = 118
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, exit 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def at_least(low: int) -> type[int]:
+    """An argparse type: an integer of at least `low`."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{text} is below {low}")
+        return value
+
+    number.__name__ = "integer"  # what argparse calls it in its message
+    return number  # type: ignore[return-value]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_all(work: list[Part], seed: int, jobs: int) -> Iterator[Finding]:
+    """Run the parts in `jobs` processes (in this one if jobs is 1); yield the findings as they come."""
+    if jobs == 1:
+        yield from (verdicts.run(part, seed) for part in work)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(verdicts.run, part, seed) for part in work]
+        yield from (done.result() for done in as_completed(waiting))
+
+
+def collect(names: list[str], instances: int, seed: int, jobs: int) -> list[Verdict]:
+    """The verdict on each of `names`, telling on stderr as each theorem is finished."""
+    work = verdicts.parts(names, instances)
+    left = {name: sum(part.theorem == name for part in work) for name in names}
+    findings: dict[str, list[Finding]] = {name: [] for name in names}
+    for finding in run_all(work, seed, jobs):
+        name = finding.part.theorem
+        findings[name].append(finding)
+        left[name] -= 1
+        if not left[name]:
+            done = sum(not count for count in left.values())
+            seconds = sum(f.seconds for f in findings[name])
+            print(f"[{done}/{len(names)}] {name} checked ({seconds:.1f} s)", file=sys.stderr, flush=True)
+    return [verdicts.verdict(name, findings[name]) for name in names]
+
+
+def _row(outcome: Outcome) -> str:
+    mark = "✓" if outcome.holds else "✗"
+    bound = f"{outcome.error:.1e} {'≤' if outcome.holds else '>'} {outcome.tolerance:.0e}"
+    if outcome.tolerance == 0 and outcome.error >= 0 and float(outcome.error).is_integer():
+        bound = f"{outcome.error:.0f} violations"
+    detail = outcome.detail.removeprefix("violations").lstrip(",; ")
+    return f"    {mark} {outcome.name:<62} {outcome.instances:>9,}  {bound:<17}  {detail}".rstrip()
+
+
+def block(found: Verdict) -> str:
+    """The lines of the table on one theorem."""
+    theorem = theorems.get(found.theorem)
+    heading = f"{theorem.id:<4}{theorem.title}"
+    lines = [f"{heading:<66}  {'holds' if found.holds else 'FAILS':<6} {found.seconds:6.1f} s  [{theorem.tag}]"]
+    lines += textwrap.wrap(theorem.statement, WIDTH - 4, initial_indent="    ", subsequent_indent="    ")
+    lines += [_row(outcome) for outcome in found.outcomes]
+    if found.failure:
+        lines.append(f"    ✗ the check itself failed: {found.failure}")
+    for control in found.controls:
+        how = f"noticed by {len(control.noticed_by)} of the facts above"
+        if not control.noticed:
+            how = f"NOT noticed{f' ({control.failure})' if control.failure else ''}"
+        lines.append(f"    {'✓' if control.noticed else '✗'} control: {control.name}: {how}")
+    return "\n".join(lines)
+
+
+def summary(found: list[Verdict], instances: int) -> str:
+    """The last line: how many hold, how many controls were noticed."""
+    controls = [control for verdict in found for control in verdict.controls]
+    return (
+        f"{sum(verdict.holds for verdict in found)} of {len(found)} theorems hold on {instances:,} instances each; "
+        f"{sum(control.noticed for control in controls)} of {len(controls)} broken variants were noticed"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check, print, write; see the module's docstring."""
+    parser = Parser(prog="python -m theory.verify", description="Check the theorems by computation.")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="T6", help="theorems by number (default: all)")
+    parser.add_argument("--instances", type=at_least(1), default=INSTANCES, help="random instances (default 100000)")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="of the random instances (default 0)")
+    parser.add_argument("--jobs", type=at_least(1), default=cores(), help="processes (default: the cores there are)")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="verify.json goes to <out>/theory")
+    options = parser.parse_args(arguments)
+    started = time.time()
+    try:
+        asked = {theorems.get(name).id for name in options.only or theorems.REGISTER}
+    except ValueError as error:
+        parser.error(str(error))
+    names = [name for name in theorems.REGISTER if name in asked]
+    found = collect(names, options.instances, options.seed, options.jobs)
+    print("\n\n".join(block(verdict) for verdict in found))
+    path = options.out / "theory" / ("verify.json" if not options.only else f"verify-{'-'.join(names)}.json")
+    config = {"theorems": names, "instances": options.instances, "jobs": options.jobs}
+    holds = all(verdict.holds for verdict in found)
+    result = {"holds": holds, "theorems": [verdicts.as_json(verdict) for verdict in found]}
+    try:
+        write_json(path, {**result, "manifest": manifest(config, options.seed, started)})
+    except OSError as error:
+        parser.error(f"--out {options.out}: cannot write {path.name} there ({error.strerror})")
+    print(f"\n{summary(found, options.instances)}; {time.time() - started:.0f} s; {path}")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
