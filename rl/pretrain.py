@@ -17,18 +17,25 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from repro.files import write_json
 from repro.manifest import manifest
 from rl import tasks
+from rl.muon import Muon
 from rl.supervised import IGNORED, Examples
+
+# AutoTokenizer rebuilds the tokenizer of any model of type qwen2 as Qwen's own and splits numbers into digits, whatever
+# class the folder names; not so if the folder has an auto_map, which it then ignores unless told to trust its code.
+_AUTO_MAP = {"AutoTokenizer": ["PreTrainedTokenizerFast", None]}
 
 # Part of the cache key: raise it when the same settings would give another model.
 _RECIPE = 1
@@ -36,7 +43,7 @@ _RECIPE = 1
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """The base model and its supervised stage (AdamW, linear warmup, linear decay to zero)."""
+    """The base model and its supervised stage: Muon and AdamW with linear warmup and linear decay to zero."""
 
     layers: int
     width: int
@@ -44,9 +51,13 @@ class BaseConfig:
     feedforward: int
     steps: int
     batch: int
+    matrix_learning_rate: float
+    """Muon's, for the matrices inside the layers."""
     learning_rate: float
+    """AdamW's, for embeddings, norms and biases."""
     warmup: int
     weight_decay: float
+    """Of the matrices inside the layers."""
     skew: float
     """Solutions are drawn with probability ∝ exp(−skew · effort); 0 draws each string of a problem alike."""
 
@@ -58,12 +69,16 @@ class BaseConfig:
             raise ValueError(f"width={self.width}: must be an even multiple of heads={self.heads}")
         if not 0 <= self.warmup < self.steps:
             raise ValueError(f"warmup={self.warmup}: must lie between 0 and steps={self.steps}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate}: must be positive")
+        for name in ("matrix_learning_rate", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)}: must be positive")
 
 
 class HasBase(Protocol):
     """What `base_model` needs of an experiment."""
+
+    @property
+    def scale(self) -> str: ...
 
     @property
     def task(self) -> Any: ...
@@ -90,6 +105,7 @@ def make_tokenizer(symbols: list[str]) -> PreTrainedTokenizerFast:
         padding_side="left",
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],
+        auto_map=_AUTO_MAP,
     )
 
 
@@ -123,27 +139,33 @@ def _schedule(base: BaseConfig, step: int) -> float:
 def supervise(model: Qwen2ForCausalLM, examples: Examples, base: BaseConfig, seed: int) -> float:
     """Train `model` in place on solutions drawn from `examples`; the mean loss of the last tenth, nats per token."""
     generator = torch.Generator().manual_seed(seed)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": base.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=base.learning_rate, betas=(0.9, 0.95), fused=True)
+    inside = [parameter for parameter in model.model.layers.parameters() if parameter.ndim == 2]
+    held = set(map(id, inside))
+    others = [parameter for parameter in model.parameters() if id(parameter) not in held]
+    optimizers: list[torch.optim.Optimizer] = [
+        Muon(inside, lr=base.matrix_learning_rate, weight_decay=base.weight_decay),
+        torch.optim.AdamW(others, lr=base.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
+    schedules = [LambdaLR(optimizer, partial(_schedule, base)) for optimizer in optimizers]
     losses: list[float] = []
     model.train()
     progress = tqdm(range(base.steps), desc="base", unit="step", file=sys.stderr, mininterval=1.0)
     for step in progress:
-        for group in optimizer.param_groups:
-            group["lr"] = base.learning_rate * _schedule(base, step)
-        tokens, labels = examples.draw(base.batch, generator)
+        tokens, labels = (part.to(model.device) for part in examples.draw(base.batch, generator))
         # Completions are padded on the right and attention is causal: no mask is needed.
         logits = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=examples.kept).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer, schedule in zip(optimizers, schedules):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
-            raise ValueError(f"learning_rate={base.learning_rate}: the loss is {losses[-1]} at step {step}")
+            raise ValueError(
+                f"matrix_learning_rate={base.matrix_learning_rate}: the loss is {losses[-1]} at step {step}"
+            )
         progress.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
     tail = losses[-max(1, len(losses) // 10) :]
     return sum(tail) / len(tail)
@@ -175,6 +197,8 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     tokenizer = make_tokenizer(task.vocabulary(config.task))
     examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, config.base.skew)
     model = make_model(config.base, tokenizer, positions=examples.width)
+    if config.scale != "cpu" and torch.cuda.is_available():
+        model.cuda()  # type: ignore[call-arg]  # the decorated signature is not seen
     loss = supervise(model, examples, config.base, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))

@@ -22,6 +22,7 @@ BASE = pretrain.BaseConfig(
     feedforward=64,
     steps=80,
     batch=64,
+    matrix_learning_rate=0.02,
     learning_rate=1e-2,
     warmup=5,
     weight_decay=0.01,

@@ -24,12 +24,13 @@ BASE = pretrain.BaseConfig(
     feedforward=64,
     steps=60,
     batch=64,
+    matrix_learning_rate=0.02,
     learning_rate=1e-2,
     warmup=5,
     weight_decay=0.01,
     skew=1.0,
 )
-CONFIG = SimpleNamespace(task=TASK, base=BASE)
+CONFIG = SimpleNamespace(scale="cpu", task=TASK, base=BASE)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_a_run_that_diverges_is_named(tokenizer):
     model = pretrain.make_model(BASE, tokenizer, examples.width)
     with torch.no_grad():
         model.model.embed_tokens.weight.fill_(float("nan"))
-    with pytest.raises(ValueError, match="learning_rate="):
+    with pytest.raises(ValueError, match="matrix_learning_rate="):
         pretrain.supervise(model, examples, BASE, 0)
 
 
@@ -137,6 +138,19 @@ def test_checkpoint_loads_as_any_other(made):
     assert all(countdown.verify(problem, text).correct in (True, False) for text in texts)
 
 
+def test_tokenizer_is_the_same_when_others_load_it_and_save_it_again(made, tokenizer, tmp_path):
+    # AutoTokenizer would make Qwen's tokenizer of it, which splits 12 into 1 and 2.
+    text = "3 12 ( 10 ) - 1 : 11"
+    loaded = AutoTokenizer.from_pretrained(made)
+    loaded.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_bytes((made / "config.json").read_bytes())
+    for other in (loaded, AutoTokenizer.from_pretrained(tmp_path)):
+        assert other(text)["input_ids"] == tokenizer(text)["input_ids"]
+        assert other.decode(other(text)["input_ids"]) == text
+        assert other.padding_side == "left"
+        assert (other.eos_token_id, other.pad_token_id) == (tokenizer.eos_token_id, tokenizer.pad_token_id)
+
+
 def test_manifest_is_whole(made):
     found = json.loads((made / "manifest.json").read_text())
     assert missing_fields(found) == []
@@ -150,8 +164,8 @@ def test_a_second_call_finds_it_and_another_config_does_not(made, monkeypatch):
     assert pretrain.base_model(CONFIG, 0, out) == made
     others = {
         pretrain.base_folder(CONFIG, 1, out),
-        pretrain.base_folder(SimpleNamespace(task=TASK, base=dataclasses.replace(BASE, skew=0.5)), 0, out),
-        pretrain.base_folder(SimpleNamespace(task=dataclasses.replace(TASK, seed=1), base=BASE), 0, out),
+        pretrain.base_folder(SimpleNamespace(scale="cpu", task=TASK, base=dataclasses.replace(BASE, skew=0.5)), 0, out),
+        pretrain.base_folder(SimpleNamespace(scale="cpu", task=dataclasses.replace(TASK, seed=1), base=BASE), 0, out),
     }
     assert made not in others
     assert len(others) == 3
@@ -163,7 +177,7 @@ def test_the_same_settings_make_the_same_weights(made, tmp_path):
 
 
 def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
-    quick = SimpleNamespace(task=TASK, base=dataclasses.replace(BASE, steps=1, warmup=0))
+    quick = SimpleNamespace(scale="cpu", task=TASK, base=dataclasses.replace(BASE, steps=1, warmup=0))
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -175,7 +189,15 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("layers", 0), ("width", 30), ("warmup", 60), ("learning_rate", 0.0), ("batch", 0)]
+    ("field", "value"),
+    [
+        ("layers", 0),
+        ("width", 30),
+        ("warmup", 60),
+        ("learning_rate", 0.0),
+        ("matrix_learning_rate", -1.0),
+        ("batch", 0),
+    ],
 )
 def test_bad_settings_are_named(field, value):
     with pytest.raises(ValueError, match=f"{field}="):
