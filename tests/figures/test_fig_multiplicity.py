@@ -1,0 +1,42 @@
+"""T7's figure: its numbers by hand, and the place where measured models are laid on."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from figures import fig_multiplicity, style
+from theory.exhibit_data import fig_multiplicity as source
+
+
+@pytest.fixture(scope="module")
+def data():
+    return pd.DataFrame(source.table())
+
+
+def test_gains_by_hand(data):
+    """gamma/beta = 1/2 and even classes: ± log(M/M*)/2 and, for DS, log(M/C0)/2."""
+    gains = data[data["panel"] == "gain"].pivot(index="x", columns="method", values="y")
+    x = gains.index.to_numpy()
+    assert np.exp(x) == pytest.approx(np.array(source.CONFIG["M"]) / 8)  # M* = 32 · .2/.8
+    assert gains["entropy-bonus"].to_numpy() == pytest.approx(x / 2, abs=1e-9)
+    assert gains["entropy-penalty"].to_numpy() == pytest.approx(-x / 2, abs=1e-9)
+    assert gains["ds"].to_numpy() == pytest.approx(np.log(np.array(source.CONFIG["M"]) / 0.2) / 2, abs=1e-9)
+
+
+def test_flips_are_shares_that_grow_away_from_vanilla(data):
+    for _, rows in data[data["panel"] == "flips"].groupby("method"):
+        below = rows[rows["x"] < 1].sort_values("x")["y"].to_numpy()
+        assert (np.diff(below) < 0).all()
+        assert 0 < below[-1] < below[0] < 0.5
+
+
+def test_measured_models_are_laid_on(data):
+    measured = pd.DataFrame({"method": ["ds-grpo"], "x": [0.5], "y": [0.3], "low": [0.1], "high": [0.6]})
+    style.use()
+    bare, laid = fig_multiplicity.draw(data), fig_multiplicity.draw(data, measured)
+    assert len(laid.axes[0].containers) == len(bare.axes[0].containers) + 1
+    assert len(bare.axes) == 2
+    plt.close("all")
