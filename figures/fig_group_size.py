@@ -59,9 +59,8 @@ def draw(data: pd.DataFrame) -> Figure:
         *grid[0, 0].get_legend_handles_labels(),
         loc="outside lower center",
         ncols=2,
-        columnspacing=1.0,
-        handlelength=1.5,
-        fontsize=7.5,
+        columnspacing=0.8,
+        handlelength=1.2,
     )
     return fig
 

@@ -71,9 +71,10 @@ def integrate(
     Runs in the clock `log(1 + t)`, in which slow tails (1/t) and fast beginnings are alike; LSODA, for ends are stiff.
     A batch is one system with one step size: good for tens of instances, not thousands. RuntimeError if it fails.
     """
-    clock = np.log1p(np.asarray(times, dtype=np.float64))
-    if clock.ndim != 1 or clock[0] < 0 or np.any(np.diff(clock) <= 0):
+    wanted = np.asarray(times, dtype=np.float64)
+    if wanted.ndim != 1 or not np.all(wanted >= 0) or np.any(np.diff(wanted) <= 0):
         raise ValueError(f"times={times!r} must be increasing and >= 0")
+    clock = np.log1p(wanted)
     shape = log_p0.shape
 
     def velocity(s: float, theta: Array) -> Array:
