@@ -1,219 +1,204 @@
-"""T5 and T6. Differential smoothing against vanilla at equal beta, and against entropy regularisation at equal closeness.
+"""T5 and T6. Differential smoothing against vanilla RL at equal beta, and against entropy terms at equal closeness.
 
-Everything here is built from the conditionals q_s ∝ pi0^s, the partition sums Z_s(A) = Σ_A pi0^s, and the log-odds of
-being correct. Log-probabilities are (..., m); odds, strengths and divergences (...,) and in nats.
+Notation: `q_s ∝ pi0^s` on K (a *tilt*), Z_s(A) = Σ_A pi0^s, odds = pi(K)/pi(I). Everything is a function of log pi0;
+odds are logarithmic, since C rounds to 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_expit
+from scipy.special import logsumexp
 
 from theory import measures, policies
-from theory.measures import Divergence, Diversity
 from theory.policies import Array, Mask, Strength
-
-REACH = 60.0  # log-odds this far above a start are as good as certainty
-SMALLEST_STEP = 1e-12  # 1/beta of a policy that stands for the limit beta = ∞
-
-
-def tempered(log_p0: Array, mask: Mask, s: Strength) -> Array:
-    """log q_s, q_s ∝ pi0^s on `mask`, −inf outside."""
-    return policies.conditional(np.asarray(s)[..., None] * log_p0, mask)
 
 
 def log_z(log_p0: Array, mask: Mask, s: Strength) -> Array:
-    """log Z_s(mask)."""
-    return policies.log_mass(np.asarray(s)[..., None] * log_p0, mask)
+    """log Z_s(mask) = log Σ_mask pi0^s, shape (...,)."""
+    exponent = np.asarray(s, dtype=float)[..., None]
+    return np.asarray(logsumexp(np.where(mask, exponent * log_p0, -np.inf), axis=-1))
 
 
-def compose(odds: Array, log_on_correct: Array, log_on_incorrect: Array, correct: Mask) -> Array:
-    """The log-policy with these log-odds of being correct and these conditionals on K and on I."""
-    heads, tails = log_expit(odds)[..., None], log_expit(-odds)[..., None]
-    return np.asarray(np.where(correct, heads + log_on_correct, tails + log_on_incorrect))
+def tilt(log_p0: Array, mask: Mask, s: Strength) -> Array:
+    """log q_s on `mask`, shape (..., m), −inf outside."""
+    exponent = np.asarray(s, dtype=float)[..., None]
+    return np.asarray(np.where(mask, exponent * log_p0 - log_z(log_p0, mask, s)[..., None], -np.inf))
 
 
-def furthest(closeness: Callable[[Array], Array], start: Array, budget: Array) -> Array:
-    """The largest log-odds in [start, start + REACH] up to which a convex `closeness` stays within `budget`."""
-    low, high = start, start + REACH
-    inside = closeness(high) <= budget
-    for _ in range(60):
-        middle = (low + high) / 2
-        within = closeness(middle) <= budget
-        low, high = np.where(within, middle, low), np.where(within, high, middle)
-    return np.asarray(np.where(inside, start + REACH, low))
+def compose(log_odds: Array, on_correct: Array, on_incorrect: Array) -> Array:
+    """The policy with these log-odds and conditionals (−inf off their sets), as log-probabilities (..., m)."""
+    odds = np.asarray(log_odds)[..., None]
+    return np.asarray(np.logaddexp(on_correct - np.logaddexp(0.0, -odds), on_incorrect - np.logaddexp(0.0, odds)))
 
 
-# ------------------------------------------------------------------------------------------------------------ T5
+# ── T5 ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def correctness_gain(log_p0: Array, correct: Mask, beta: Strength, gamma_p: Strength, gamma_n: Strength) -> Array:
-    """T5: log-odds of DS minus those of vanilla at the same beta, [log Z_{1−γp/β}/Z_1](K) − [log Z_{1+γn/β}/Z_1](I)."""
-    up = log_z(log_p0, correct, 1 - np.asarray(gamma_p) / beta) - log_z(log_p0, correct, 1.0)
-    down = log_z(log_p0, ~correct, 1 + np.asarray(gamma_n) / beta) - log_z(log_p0, ~correct, 1.0)
-    return np.asarray(up - down)
+def odds_gain(log_p0: Array, correct: Mask, beta: Strength, gamma_p: Strength, gamma_n: Strength = 0.0) -> Array:
+    """T5: log-odds of DS minus those of vanilla at the same beta, shape (...,); ≥ 0, zero iff both gammas are."""
+    smooth = policies.ds(log_p0, correct, beta, gamma_p, gamma_n)
+    plain = policies.vanilla(log_p0, correct, beta)
+    return np.asarray(policies.log_odds(smooth, correct) - policies.log_odds(plain, correct))
 
 
-def frontier(log_p0: Array, correct: Mask, odds: Array, kl: Array) -> tuple[Array, Array]:
-    """T5, the price: the policy of largest Shannon entropy on K with these log-odds and KL to the base at most `kl`.
-
-    Returns it and its s: pi_K = q_s with the smallest s in [0, 1] whose KL fits, pi_I = pi0_I. Where even s = 1 needs
-    more than `kl`, no policy exists, and s is 1.
-    """
-    price = measures.binary_kl(odds, policies.log_odds(log_p0, correct))
-    low, high = np.zeros_like(odds), np.ones_like(odds)
-    for _ in range(55):
-        middle = (low + high) / 2
-        fits = price + expit(odds) * flattening_cost(log_p0, correct, middle) <= kl
-        low, high = np.where(fits, low, middle), np.where(fits, middle, high)
-    s = np.where(price + expit(odds) * flattening_cost(log_p0, correct, np.zeros_like(odds)) <= kl, 0.0, high)
-    base = policies.conditional(log_p0, ~correct)
-    return compose(odds, tempered(log_p0, correct, s), base, correct), s
+def ds_length_mean(log_p0: Array, correct: Mask, beta: Strength, gamma_p: Strength, lengths: Array) -> Array:
+    """DS on K with length-mean log-probs, the optimum of r − gamma_p log pi0 / T: T5's diversity half fails for it."""
+    mask = policies.check_correct(correct, log_p0.shape[-1])
+    b = policies.check_strength("beta", beta, positive=True)[..., None]
+    p = policies.check_strength("gamma_p", gamma_p)[..., None]
+    return policies.log_normalize(log_p0 + np.where(mask, (1 - p * log_p0 / lengths) / b, 0.0))
 
 
-def ds_length_mean(log_p0: Array, correct: Mask, lengths: Array, beta: Strength, gamma_p: Strength) -> Array:
-    """DS on K with the mean log-prob per token, log pi0/length, in place of the sum: the variant that T5 warns of."""
-    b, g = np.asarray(beta)[..., None], np.asarray(gamma_p)[..., None]
-    return policies.log_normalize(log_p0 + np.where(correct, 1 - g * log_p0 / lengths, 0.0) / b)
+# ── T6: the companion, and the literal form's exact boundary ────────────────────────────────────────────────────
 
 
-# ------------------------------------------------------------------------------------------------------------ T6
-
-
-def flattening_cost(log_p0: Array, correct: Mask, s: Strength, divergence: Divergence = measures.kl) -> Array:
-    """D(q_s‖pi0_K): what the conditional on K costs; κ for the KL."""
-    return divergence(tempered(log_p0, correct, s), policies.conditional(log_p0, correct))
-
-
-def merged(log_p: Array, log_p0: Array, correct: Mask) -> Array:
-    """T6's pi*: C and pi_K of the policy, pi_I of the base."""
-    odds = policies.log_odds(log_p, correct)
-    return compose(odds, policies.conditional(log_p, correct), policies.conditional(log_p0, ~correct), correct)
+def companion(log_p: Array, log_p0: Array, correct: Mask) -> Array:
+    """T6's pi*: the same C and pi_K as `log_p`, the base's conditional on I. Never farther from pi0 than `log_p`."""
+    return compose(
+        policies.log_odds(log_p, correct),
+        policies.conditional(log_p, correct),
+        policies.conditional(log_p0, ~correct),
+    )
 
 
 def slack(log_p: Array, log_p0: Array, correct: Mask) -> Array:
-    """T6: KL(pi‖pi0) − KL(pi*‖pi0), which is (1 − C) KL(pi_I‖pi0_I)."""
+    """T6: KL(pi‖pi0) − KL(pi*‖pi0) = (1 − C) KL(pi_I‖pi0_I), shape (...,)."""
+    share = np.exp(policies.log_mass(log_p, ~correct))
     apart = measures.kl(policies.conditional(log_p, ~correct), policies.conditional(log_p0, ~correct))
-    return np.asarray(np.exp(policies.log_mass(log_p, ~correct)) * apart)
+    return np.asarray(share * apart)
 
 
-def direct(log_p0: Array, correct: Mask, beta: Strength, gamma: Strength) -> Mask:
-    """T6, direct regime: pi* is itself a DS policy with gamma_n = 0 iff e^{1/beta} > Z_s(I)/pi0(I).
+def spend_slack(log_p: Array, log_p0: Array, correct: Mask) -> Array:
+    """T6: the largest log-odds with pi_K kept, pi_I = pi0_I and KL to the base no larger than that of `log_p`.
 
-    If pi0_K is uniform, every s gives the same pi_K, and the condition is C_ent > C0.
+    KL(C) = kl(C‖C0) + C KL(pi_K‖pi0_K) is convex in C; the root above C is bracketed and bisected on the log-odds.
     """
-    s = 1 - np.asarray(gamma) / beta
-    above = 1 / np.asarray(beta) > log_z(log_p0, ~correct, s) - log_z(log_p0, ~correct, 1.0)
-    odds = policies.log_odds(policies.entropy_ce(log_p0, correct, beta, gamma), correct)
-    return np.asarray(np.where(is_uniform(log_p0, correct), odds > policies.log_odds(log_p0, correct), above))
+    budget = measures.kl(log_p, log_p0)
+    on_correct, on_incorrect = policies.conditional(log_p, correct), policies.conditional(log_p0, ~correct)
+    low = policies.log_odds(log_p, correct)
+    step = np.ones_like(low)
 
+    def within(odds: Array) -> Mask:
+        return np.asarray(measures.kl(compose(odds, on_correct, on_incorrect), log_p0) <= budget)
 
-def is_uniform(log_p0: Array, mask: Mask) -> Mask:
-    """True where pi0 is uniform on the mask (one trajectory counts)."""
-    high = np.where(mask, log_p0, -np.inf).max(axis=-1)
-    return np.asarray(high - np.where(mask, log_p0, np.inf).min(axis=-1) < 1e-12)
-
-
-def diverse_exponent(log_p0: Array, correct: Mask, s: Array, diversity: Diversity) -> Array:
-    """T6's s₊: the largest s' ≤ 1 at which `diversity` of q_{s'} is at least that of q_s; s itself for 0 ≤ s ≤ 1."""
-    wanted = diversity(tempered(log_p0, correct, s), correct)
-    low, high = np.zeros_like(s), np.ones_like(s)
-    for _ in range(50):  # diversity falls on [0, 1]
+    for _ in range(12):  # beyond 2^12 nats C is one to every digit, and KL no longer changes
+        step = np.where(within(low + step), 2 * step, step)
+    high = low + step
+    for _ in range(80):
         middle = (low + high) / 2
-        enough = diversity(tempered(log_p0, correct, middle), correct) >= wanted
-        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
-    whole = diversity(tempered(log_p0, correct, np.ones_like(s)), correct) >= wanted
-    mirrored = np.where(whole, 1.0, low)
-    return np.asarray(np.where(is_uniform(log_p0, correct), 1.0, np.where(s >= 0, s, mirrored)))
+        inside = within(middle)
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    return np.asarray(low)
+
+
+def direct_log_reward(log_p0: Array, correct: Mask, beta: Strength, s: Strength) -> Array:
+    """T6, direct regime: 1/beta' of the literal DS policy (gamma_n = 0) that *is* pi*.
+
+    1/beta − log(Z_s(I)/pi0(I)): such a policy exists iff this is positive (pi0_K not uniform); gamma_p = (1 − s) beta'.
+    """
+    return np.asarray(1 / np.asarray(beta) - log_z(log_p0, ~correct, s) + policies.log_mass(log_p0, ~correct))
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """T6's exact boundary for reverse KL: the entropy policy beside the infimum of the literal DS policies (...,)."""
+    """T6's exact boundary for the literal form (reverse KL, diversity as Shannon entropy), each field (...,).
 
-    s: Array  # s₊
-    odds: Array  # logit of C̲: literal DS reaches every C above it, and none at it
-    kl: Array  # kl(C̲‖C0) + C̲ κ: the KL that it approaches there
-    entropy_odds: Array
-    entropy_kl: Array
-
-    @property
-    def literal(self) -> Mask:
-        """True where some literal DS policy has C, diversity at least and KL at most those of the entropy policy."""
-        return np.asarray((self.entropy_odds > self.odds) | (self.kl < self.entropy_kl))
-
-
-def boundary(
-    log_p0: Array, correct: Mask, beta: Strength, gamma: Strength, diversity: Diversity = measures.shannon_entropy
-) -> Boundary:
-    """T6: where the literal form (r in {0, 1}, gamma_n ≥ 0) holds. gamma ≥ 0; the diversity matters for gamma > beta."""
-    policy = policies.entropy_ce(log_p0, correct, beta, policies.check_strength("gamma", gamma))
-    exponent = np.broadcast_to(1 - np.asarray(gamma) / beta, policy.shape[:-1])
-    s = diverse_exponent(log_p0, correct, exponent, diversity)
-    odds = log_z(log_p0, correct, s) - log_z(log_p0, ~correct, 1.0)
-    base = policies.log_odds(log_p0, correct)
-    kl = measures.binary_kl(odds, base) + expit(odds) * flattening_cost(log_p0, correct, s)
-    return Boundary(s, odds, kl, policies.log_odds(policy, correct), measures.kl(policy, log_p0))
-
-
-def literal_witness(log_p0: Array, correct: Mask, found: Boundary) -> tuple[Array, Array]:
-    """(beta, gamma_p) of the literal DS policy that meets all three conditions, where `found.literal` holds.
-
-    It spends the whole KL of the entropy policy on correctness, so that closeness is equal and C as large as it can be.
+    s_plus: the largest s' ≤ 1 whose tilt is at least as diverse. log_odds_floor: of C̲, which literal DS exceeds if it
+    is that diverse. kl_floor: kl(C̲‖C0) + C̲ κ. meets: whether a literal DS policy meets all three conditions. margin:
+    how far from the boundary, in nats; positive iff `meets`.
     """
-    start = np.maximum(found.entropy_odds, found.odds)
-    odds = furthest(_kl_at(log_p0, correct, found.s), start, found.entropy_kl)
-    beta = 1 / np.maximum(odds - found.odds, SMALLEST_STEP)
-    return beta, (1 - found.s) * beta
+
+    s_plus: Array
+    log_odds_floor: Array
+    kl_floor: Array
+    meets: Mask
+    margin: Array
 
 
-def least_odds(log_p0: Array, correct: Mask, s: Strength, divergence: Divergence = measures.kl) -> Array:
-    """Log-odds of self-centred DS as beta → ∞: logit C0 − D(q_s‖pi0_K).
+def boundary(log_p0: Array, correct: Mask, log_ent: Array, s: Strength) -> Boundary:
+    """Where the literal form of T6 holds: iff C_ent > C̲ or kl(C̲‖C0) + C̲ κ < KL(pi_ent‖pi0)."""
+    s_plus = largest_tilt(log_p0, correct, s)
+    floor = log_z(log_p0, correct, s_plus) - policies.log_mass(log_p0, ~correct)
+    lowest = compose(floor, tilt(log_p0, correct, s_plus), policies.conditional(log_p0, ~correct))
+    kl_floor = measures.kl(lowest, log_p0)
+    by_odds = policies.log_odds(log_ent, correct) - floor
+    by_kl = measures.kl(log_ent, log_p0) - kl_floor
+    margin = np.maximum(by_odds, by_kl)
+    return Boundary(s_plus, floor, kl_floor, margin > 0, margin)
 
-    For the KL and every Rényi divergence this is the C of least divergence to the base for these conditionals.
+
+def largest_tilt(log_p0: Array, correct: Mask, s: Strength) -> Array:
+    """s₊: the largest s' ≤ 1 with the entropy of q_{s'} at least that of q_s; s itself for 0 ≤ s ≤ 1.
+
+    The entropy of q_{s'} falls as |s'| grows; for s < 0 the equal one in (0, 1] is found by bisection. It is 1 where
+    q_1 is diverse enough, as for a base that is uniform on K, where every tilt is the same.
     """
-    return np.asarray(policies.log_odds(log_p0, correct) - flattening_cost(log_p0, correct, s, divergence))
+    s = np.broadcast_to(np.asarray(s, dtype=float), log_p0.shape[:-1])
+    wanted = measures.shannon_entropy(tilt(log_p0, correct, s))
+    low, high = np.zeros_like(s), np.ones_like(s)
+    low = np.where(measures.shannon_entropy(tilt(log_p0, correct, high)) >= wanted, 1.0, low)
+    for _ in range(60):
+        middle = (low + high) / 2
+        diverse = measures.shannon_entropy(tilt(log_p0, correct, middle)) >= wanted
+        low, high = np.where(diverse, middle, low), np.where(diverse, high, middle)
+    spread = np.where(correct, log_p0, -np.inf).max(axis=-1) - np.where(correct, log_p0, np.inf).min(axis=-1)
+    return np.asarray(np.where(spread < 1e-12, 1.0, np.where(s >= 0, np.minimum(s, 1.0), low)))
 
 
-def centred_witness(
-    log_p0: Array,
-    correct: Mask,
-    beta: Strength,
-    gamma: Strength,
-    divergence: Divergence = measures.kl,
-    centre: Divergence = measures.kl,
-) -> tuple[Array, Array]:
-    """(beta, gamma_p) of the self-centred DS policy that T6 puts beside the entropy policy (beta, gamma), gamma ≥ 0.
+def literal_witness(log_p0: Array, correct: Mask, log_ent: Array, where: Boundary) -> tuple[Array, Array]:
+    """(1/beta', s') of a literal DS policy (gamma_n = 0) that meets T6's three conditions, where `where.meets`.
 
-    Its pi_K is the entropy policy's, its divergence equal (unless C → 1 is nearer still), its C then as large as can
-    be. `centre`: the divergence that centres the odds (KL is the method's own).
+    C_ent > C̲: match C_ent. Otherwise go from C̲ upwards by as little as KL allows. NaN where there is none.
     """
-    policy = policies.entropy_ce(log_p0, correct, beta, policies.check_strength("gamma", gamma))
-    s = 1 - np.asarray(gamma) / beta
-    least = least_odds(log_p0, correct, s, centre)
-    closeness = _kl_at(log_p0, correct, s)
-    if divergence is not measures.kl:
-        closeness = _divergence_at(log_p0, correct, s, divergence)
-    start = np.maximum(policies.log_odds(policy, correct), least)
-    inverse = np.maximum(furthest(closeness, start, divergence(policy, log_p0)) - least, SMALLEST_STEP)
-    return 1 / inverse, (1 - s) / inverse
+    above = policies.log_odds(log_ent, correct) - where.log_odds_floor
+    budget = measures.kl(log_ent, log_p0)
+    on_correct = tilt(log_p0, correct, where.s_plus)
+    on_incorrect = policies.conditional(log_p0, ~correct)
+    reward = np.ones_like(above)
+    for _ in range(60):
+        far = measures.kl(compose(where.log_odds_floor + reward, on_correct, on_incorrect), log_p0) > budget
+        reward = np.where(far, reward / 2, reward)
+    return np.where(where.meets, np.where(above > 0, above, reward), np.nan), where.s_plus
 
 
-def _kl_at(log_p0: Array, correct: Mask, s: Strength) -> Callable[[Array], Array]:
-    base, cost = policies.log_odds(log_p0, correct), flattening_cost(log_p0, correct, s)
-    return lambda odds: measures.binary_kl(odds, base) + expit(odds) * cost
+# ── T6: the self-centred form, which always holds for reverse KL ────────────────────────────────────────────────
 
 
-def _divergence_at(log_p0: Array, correct: Mask, s: Strength, divergence: Divergence) -> Callable[[Array], Array]:
-    on_correct, on_incorrect = tempered(log_p0, correct, s), policies.conditional(log_p0, ~correct)
-    return lambda odds: divergence(compose(odds, on_correct, on_incorrect, correct), log_p0)
+def centred_log_odds(log_p0: Array, correct: Mask, s: Strength) -> Array:
+    """Log-odds of self-centred DS (gamma_n = 0) without e^{1/beta}: log odds0 − KL(q_s‖pi0_K), where KL is least."""
+    kappa = measures.kl(tilt(log_p0, correct, s), policies.conditional(log_p0, correct))
+    return np.asarray(policies.log_odds(log_p0, correct) - kappa)
 
 
-def penalty_witness(log_p0: Array, correct: Mask, beta: Strength, gamma: Strength) -> Array:
-    """T6: beta of the vanilla policy that dominates an entropy penalty (gamma < 0): its C, or the base if that is larger."""
-    policy = policies.entropy_ce(log_p0, correct, beta, gamma)
-    gain = policies.log_odds(policy, correct) - policies.log_odds(log_p0, correct)
-    return np.asarray(1 / np.maximum(gain, SMALLEST_STEP))
+def centred_witness(log_p0: Array, correct: Mask, log_ent: Array, s: Strength) -> Array:
+    """1/beta' ≥ 0 of the self-centred DS policy (tilt s) that meets T6: match C_ent, or stay where KL is least (0)."""
+    above = policies.log_odds(log_ent, correct) - centred_log_odds(log_p0, correct, s)
+    return np.asarray(np.maximum(above, 0.0))
+
+
+def centred_policy(log_p0: Array, correct: Mask, inverse_beta: Strength, s: Strength) -> Array:
+    """Self-centred DS (gamma_n = 0) by tilt and 1/beta, so that beta = ∞ is allowed; else `policies.ds_centered`."""
+    odds = centred_log_odds(log_p0, correct, s) + inverse_beta
+    return compose(odds, tilt(log_p0, correct, s), policies.conditional(log_p0, ~correct))
+
+
+def renyi_centred_policy(log_p0: Array, correct: Mask, log_ent: Array, s: Strength, alpha: float) -> Array:
+    """T6's repair for Rényi alpha > 1 and chi-squared (alpha = 2): centred by e^{−D_alpha(q_s‖pi0_K)}."""
+    on_correct, base = tilt(log_p0, correct, s), policies.conditional(log_p0, correct)
+    least = policies.log_odds(log_p0, correct) - measures.renyi(on_correct, base, alpha=alpha)
+    odds = np.maximum(policies.log_odds(log_ent, correct), least)
+    return compose(odds, on_correct, policies.conditional(log_p0, ~correct))
+
+
+def base_centred_log_odds(log_p0: Array, correct: Mask, s: Strength) -> Array:
+    """As `centred_log_odds`, but centred by the *base's* mean of log pi0 on K: larger, so that T6 can fail."""
+    mean = policies.expected(policies.conditional(log_p0, correct), log_p0)
+    return np.asarray(log_z(log_p0, correct, s) + (1 - np.asarray(s)) * mean - policies.log_mass(log_p0, ~correct))
+
+
+def penalty_dominator(log_p0: Array, correct: Mask, log_penalty: Array) -> Array:
+    """For an entropy penalty (s > 1): the vanilla policy (beta = ∞ allowed) with C ≥, diversity ≥, divergences ≤."""
+    odds = np.maximum(policies.log_odds(log_penalty, correct), policies.log_odds(log_p0, correct))
+    return compose(odds, policies.conditional(log_p0, correct), policies.conditional(log_p0, ~correct))
