@@ -1,0 +1,61 @@
+"""Correctness against diversity at equal closeness (T5, T6), and the two regimes of T6."""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from figures import style
+from figures.sources import figure
+
+REGIMES = ("only self-centred DS", "another literal DS policy", "π* is a literal DS policy")
+SHADES = ("#f4b183", "#cfe2f3", "#7fb2e5")
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Left: what each method reaches at KL = 0.5 nats. Right: where literal DS does as well as a bonus."""
+    fig, (left, right) = plt.subplots(
+        1, 2, figsize=(2 * style.COLUMN, 0.85 * style.COLUMN), layout="constrained", width_ratios=(1, 1.05)
+    )
+    _frontier(left, data[data["panel"] == "frontier"])
+    _regimes(right, data[data["panel"] == "regimes"])
+    return fig
+
+
+def _frontier(axes: Axes, rows: pd.DataFrame) -> None:
+    for method in ("ds", "entropy-bonus", "entropy-penalty"):
+        curve = rows[rows["method"] == method]
+        axes.plot(curve["x"], curve["y"], color=style.COLORS[method], label=style.LABELS[method])
+    vanilla = rows[(rows["method"] == "ds") & (rows["s"] == 1.0)]
+    axes.plot(vanilla["x"], vanilla["y"], "o", color=style.COLORS["vanilla"], label="vanilla", zorder=3)
+    axes.set_xlabel("diversity of correct answers (Gini–Simpson)")
+    axes.set_ylabel("correctness C")
+    axes.set_title("at KL(π‖π₀) = 0.5 nats")
+    axes.legend(loc="lower left")
+
+
+def _regimes(axes: Axes, rows: pd.DataFrame) -> None:
+    grid = rows.pivot_table(index="s", columns="x", values="y")
+    axes.pcolormesh(
+        grid.columns, grid.index, grid.to_numpy(), cmap=ListedColormap(SHADES), vmin=-0.5, vmax=2.5, rasterized=True
+    )
+    axes.set_xscale("log")
+    axes.plot(10, 1, "k*", markersize=8)
+    axes.annotate("by hand:\nβ = γ = 10", (10, 1), xytext=(6, 6), textcoords="offset points")
+    for shade, name in zip(SHADES, REGIMES):
+        axes.plot([], [], "s", color=shade, label=name)
+    axes.set_xlabel("β of the entropy bonus")
+    axes.set_ylabel("γ / β")
+    axes.set_ylim(float(np.min(grid.index)), 2)
+    axes.grid(visible=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), handletextpad=0.2, labelspacing=0.2)
+
+
+if __name__ == "__main__":
+    sys.exit(figure("fig_frontier", draw))
