@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,13 +25,13 @@ from typing import Any, Protocol
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from torch.optim.lr_scheduler import LambdaLR
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from repro.files import write_json
 from repro.manifest import manifest
 from rl import tasks
 from rl.muon import Muon
+from rl.progress import Display
 from rl.supervised import IGNORED, Examples
 
 # AutoTokenizer rebuilds the tokenizer of any model of type qwen2 as Qwen's own and splits numbers into digits, whatever
@@ -136,8 +137,17 @@ def _schedule(base: BaseConfig, step: int) -> float:
     return (base.steps - step) / (base.steps - base.warmup)
 
 
-def supervise(model: Qwen2ForCausalLM, examples: Examples, base: BaseConfig, seed: int) -> float:
-    """Train `model` in place on solutions drawn from `examples`; the mean loss of the last tenth, nats per token."""
+def supervise(
+    model: Qwen2ForCausalLM,
+    examples: Examples,
+    base: BaseConfig,
+    seed: int,
+    show: Callable[[int, float], None] = lambda step, loss: None,
+) -> float:
+    """Train `model` in place on solutions drawn from `examples`; the mean loss of the last tenth, nats per token.
+
+    show: called after each step with the number of steps done and the loss.
+    """
     generator = torch.Generator().manual_seed(seed)
     inside = [parameter for parameter in model.model.layers.parameters() if parameter.ndim == 2]
     held = set(map(id, inside))
@@ -149,8 +159,7 @@ def supervise(model: Qwen2ForCausalLM, examples: Examples, base: BaseConfig, see
     schedules = [LambdaLR(optimizer, partial(_schedule, base)) for optimizer in optimizers]
     losses: list[float] = []
     model.train()
-    progress = tqdm(range(base.steps), desc="base", unit="step", file=sys.stderr, mininterval=1.0)
-    for step in progress:
+    for step in range(base.steps):
         tokens, labels = (part.to(model.device) for part in examples.draw(base.batch, generator))
         # Completions are padded on the right and attention is causal: no mask is needed.
         logits = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=examples.kept).logits
@@ -166,7 +175,7 @@ def supervise(model: Qwen2ForCausalLM, examples: Examples, base: BaseConfig, see
             raise ValueError(
                 f"matrix_learning_rate={base.matrix_learning_rate}: the loss is {losses[-1]} at step {step}"
             )
-        progress.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
+        show(step + 1, losses[-1])
     tail = losses[-max(1, len(losses) // 10) :]
     return sum(tail) / len(tail)
 
@@ -199,7 +208,12 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     model = make_model(config.base, tokenizer, positions=examples.width)
     if config.scale != "cpu" and torch.cuda.is_available():
         model.cuda()  # type: ignore[call-arg]  # the decorated signature is not seen
-    loss = supervise(model, examples, config.base, seed)
+    with Display() as display:
+
+        def show(step: int, loss: float) -> None:
+            display.show(f"base seed {seed}", step, config.base.steps, {"loss": loss})
+
+        loss = supervise(model, examples, config.base, seed, show)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
