@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from repro.manifest import missing_fields
+from repro.manifest import ROOT, missing_fields
 from rl import pretrain
 from rl.supervised import IGNORED, Examples
 from rl.tasks import countdown
@@ -202,3 +202,22 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
 def test_bad_settings_are_named(field, value):
     with pytest.raises(ValueError, match=f"{field}="):
         dataclasses.replace(BASE, **{field: value})
+
+
+def test_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
+    assert pretrain.main([str(tmp_path / "missing.yaml"), "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "missing.yaml" in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+def test_command_prints_the_folder(tmp_path, capsys):
+    settings = [f"task.{field}={value}" for field, value in dataclasses.asdict(TASK).items() if field != "name"]
+    settings += [f"base.{field}={value}" for field, value in dataclasses.asdict(BASE).items() if field != "steps"]
+    arguments = [str(ROOT / "rl/experiments/cpu/countdown.yaml"), "--seed", "3", "--out", str(tmp_path)]
+    for setting in [*settings, "base.steps=6"]:
+        arguments += ["--set", setting]
+    assert pretrain.main(arguments) == 0
+    folder = capsys.readouterr().out.strip()
+    assert AutoModelForCausalLM.from_pretrained(folder).config.hidden_size == BASE.width
