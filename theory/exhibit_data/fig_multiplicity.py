@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
     "M": [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64],
     "beta": 1.0,
     "gamma": 0.5,
-    "flips": {"base": "Dirichlet(1); |K| uniform in 1..m-1", "m": [3, 5, 8], "instances": 20_000, "s": [0.0, 2.0, 41]},
+    "flips": {"base": "Dirichlet(1); |K| uniform in 1..m-1", "m": [3, 5, 8], "instances": 10_000, "s": [0.0, 2.0, 21]},
 }
 
 
