@@ -75,6 +75,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         worst.outcome("boundary: the witness meets all three", 1e-7, "C, entropy of pi_K, KL"),
         worst.outcome("boundary: beyond it no literal DS does", 0, f"violations, {RIVALS} rivals each; {rate}"),
         worst.outcome("self-centred: fixed point of its own reward", 1e-8, "stationarity, relative"),
+        worst.outcome("self-centred: without e^{1/beta}, the C of least KL", 1e-12, "four neighbours each, relative"),
         worst.outcome("self-centred: C and pi_K as wanted", 1e-8, "C at least, pi_K equal"),
         *(worst.outcome(f"self-centred: D ≤ D(pi_ent): {name}", 1e-9, "relative") for name in CENTRED_HOLDS),
         worst.outcome(
@@ -174,6 +175,12 @@ def _centred(worst: Worst, log_p0: Array, correct: Mask, bonus: Array, s: Array,
     worst.add("self-centred: C and pi_K as wanted", np.maximum(less, apart / scale))
     for name in CENTRED_HOLDS:
         worst.add(f"self-centred: D ≤ D(pi_ent): {name}", excess(closeness[name], DIVERGENCES[name](ours, log_p0)))
+    name = "self-centred: without e^{1/beta}, the C of least KL"
+    least = dominance.centred_log_odds(log_p0, correct, s)
+    nearest = measures.kl(dominance.centred_policy(log_p0, correct, 0.0, s), log_p0)
+    rest = policies.conditional(log_p0, ~correct)
+    for step in (-3.0, -0.1, 0.1, 3.0):  # neighbours, put together from the bonus's own pi_K
+        worst.add(name, excess(measures.kl(dominance.compose(least + step, wanted, rest), log_p0), nearest))
     repaired = dominance.renyi_centred_policy(log_p0, correct, bonus, s, 2.0)
     two = DIVERGENCES["Rényi 2"]
     worst.add("Rényi 2 (chi-squared): holds centred by D_2", excess(closeness["Rényi 2"], two(repaired, log_p0)))
