@@ -31,7 +31,7 @@ for script in figures/fig_*.py figures/tab_*.py; do
 done
 
 # ── 4. The verdicts, and the notebooks that explain them ─────────────────────────────────────────────────────────
-stage verdicts "the paper's claims one by one" -- rl.reproduction --out "$OUT"
+stage verdicts "the paper's claims one by one" -- rl.reproduction --out "$OUT" --experiment "$NAME" --scale "$SCALE"
 [[ $QUICK ]] || stage notebooks "every notebook, top to bottom" --module theory.checks --module theory.theorems \
                --reads notebooks --reads theory --reads figures -- repro.notebooks --out "$OUT" --jobs "$JOBS"
 

@@ -62,6 +62,10 @@ read_options() {
     if [[ $QUICK ]]; then
         INSTANCES=10000 SEEDS=0 EXPERIMENT=rl/experiments/$SCALE/countdown-quick.yaml
     fi
+    NAME=$(basename "$EXPERIMENT" .yaml)
+    if [[ $FULL ]]; then
+        METHODS=all SEEDS=0,1,2,3,4
+    fi
     cd "$ROOT"
     OUT=${OUT#"$ROOT"/} # inside the project: relative, as in the manifests
     STARTED=$SECONDS FAILED=() RAN=0
@@ -165,17 +169,20 @@ stage() { # name, title, [--reads F] [--writes F] [--module M] … -- module arg
 }
 
 exhibit() { # name: drawn again only when its own script or the results that it reads have changed
-    local -a reads=()
+    local -a reads=() options=()
     local source
     for source in "$OUT/theory/$1.csv" "results/theory/$1.csv"; do # the run at hand, else the committed one
         [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
     done
-    for source in "$OUT/runs" "results/$SCALE"; do
-        grep -q 'rl.results' "figures/$1.py" || break # an exhibit of the theory alone
-        compgen -G "$source/*/seed*/*/eval-heldout.json" >/dev/null || continue
-        reads+=(--reads "$source/*/seed*/*/eval-heldout.json") && break
-    done
-    stage "$1" "" --writes "$OUT/figures/$1.csv" ${reads[@]+"${reads[@]}"} -- "figures.$1" --out "$OUT"
+    if grep -q rl_exhibit "figures/$1.py"; then
+        options=(--experiment "$NAME" --scale "$SCALE")
+        for source in "$OUT/runs/$NAME" "results/$SCALE/$NAME"; do
+            compgen -G "$source/seed*/*/eval-heldout.json" >/dev/null || continue
+            reads+=(--reads "$source/seed*/*/eval-heldout.json") && break
+        done
+    fi
+    stage "$1" "" --writes "$OUT/figures/$1.csv" ${reads[@]+"${reads[@]}"} \
+        -- "figures.$1" --out "$OUT" ${options[@]+"${options[@]}"}
 }
 
 finish() {
