@@ -19,12 +19,10 @@ SHADES = ("#f4b183", "#cfe2f3", "#7fb2e5")
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """Left: what each method reaches at KL = 0.5 nats. Right: where literal DS does as well as a bonus."""
-    fig, (left, right) = plt.subplots(
-        1, 2, figsize=(2 * style.COLUMN, 0.85 * style.COLUMN), layout="constrained", width_ratios=(1, 1.05)
-    )
-    _frontier(left, data[data["panel"] == "frontier"])
-    _regimes(right, data[data["panel"] == "regimes"])
+    """Above: what each method reaches at KL = 0.5 nats. Below: where literal DS does as well as a bonus."""
+    fig, (upper, lower) = plt.subplots(2, 1, figsize=(style.COLUMN, 1.65 * style.COLUMN), layout="constrained")
+    _frontier(upper, data[data["panel"] == "frontier"])
+    _regimes(lower, data[data["panel"] == "regimes"])
     return fig
 
 
@@ -47,7 +45,7 @@ def _regimes(axes: Axes, rows: pd.DataFrame) -> None:
     )
     axes.set_xscale("log")
     axes.plot(10, 1, "k*", markersize=8)
-    axes.annotate("by hand:\nβ = γ = 10", (10, 1), xytext=(6, 6), textcoords="offset points")
+    axes.annotate("by hand:\nβ = γ = 10", (10, 1), xytext=(-12, -24), textcoords="offset points")
     for shade, name in zip(SHADES, REGIMES):
         axes.plot([], [], "s", color=shade, label=name)
     axes.set_xlabel("β of the entropy bonus")

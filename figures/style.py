@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -24,8 +25,8 @@ COLORS = {
     "ds-grpo-negative": "#cc79a7",
     "entropy-bonus": "#e69f00",
     "entropy-penalty": "#8c510a",
-    "logprob-bonus": "#b8a800",
-    "logprob-penalty": "#5e3c99",
+    "logprob-bonus": "#000000",
+    "logprob-penalty": "#330099",
 }
 LABELS = {
     "base": "base",
@@ -103,8 +104,8 @@ def save_table(name: str, frame: pd.DataFrame, out: Path, caption: str) -> None:
     """Write `<out>/figures/<name>` as CSV, Markdown (caption, then table) and TeX (booktabs, without a float)."""
     folder = Path(out) / "figures"
     texts = frame.map(_text)
-    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in texts.to_numpy()]
+    lines = [_markdown(map(str, frame.columns)), "|" + " --- |" * len(frame.columns)]
+    lines += [_markdown(row) for row in texts.to_numpy()]
     write_text(folder / f"{name}.md", f"{caption}\n\n" + "\n".join(lines) + "\n")
     head = " & ".join(_tex(str(column)) for column in frame.columns)
     body = "".join(" & ".join(_tex(cell) for cell in row) + " \\\\\n" for row in texts.to_numpy())
@@ -115,6 +116,10 @@ def save_table(name: str, frame: pd.DataFrame, out: Path, caption: str) -> None:
         "\\end{tabular}\n",
     )
     write_text(folder / f"{name}.csv", to_csv(frame))
+
+
+def _markdown(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _text(value: object) -> str:
@@ -128,6 +133,7 @@ _TEX = {
     "&": r"\&",
     "%": r"\%",
     "#": r"\#",
+    "$": r"\$",
     "_": r"\_",
     "{": r"\{",
     "}": r"\}",
