@@ -84,7 +84,7 @@ def _policies(rng: np.random.Generator, n: int) -> list[Outcome]:
         before, after = np.log(p), np.log(p) + eta[:, None] * step
         ratio, moved = (x[:, :, None] - x[:, None, :] for x in (before, after))
         pairs = ~correct[:, :, None] & ~correct[:, None, :] & (ratio > 0)
-        flat += int(np.sum(pairs & ((moved > ratio) | (moved < -1e-12))))
+        flat += int(np.sum(pairs & ((moved > ratio + 1e-12) | (moved < -1e-12))))
         count += len(p)
     return [
         Outcome("mean step = g_N x exact policy gradient", count, error, 1e-6, "relative; complex-step gradient of C"),
