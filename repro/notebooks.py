@@ -42,6 +42,7 @@ def execute(path: Path, cwd: Path) -> tuple[nbformat.NotebookNode, str | None]:
         timeout=TIMEOUT,
         kernel_name="python3",
         record_timing=False,  # the same run leaves the same file
+        coalesce_streams=True,  # however the kernel cuts what a cell prints
         resources={"metadata": {"path": str(cwd)}},
     )
     try:
