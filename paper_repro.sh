@@ -17,12 +17,12 @@ esac
 # ── 1. The theory: every theorem against an oracle that does not know it ─────────────────────────────────────────
 stage theory   "every theorem against its oracle" --writes "$OUT/theory/verify.json" \
                -- theory.verify --instances "$INSTANCES" --jobs "$JOBS" --out "$OUT"
-stage curves   "the data behind the theory's figures" --module theory.exhibit_data --reads theory/exhibit_data \
+stage curves   "the data behind the theory's figures" --reads theory \
                -- theory.exhibits --out "$OUT"
 
 # ── 2. The experiment: a base model made here, GRPO, DS-GRPO, one base per seed ──────────────────────────────────
 stage runs     "base, training and evaluation: $METHODS; seeds $SEEDS" \
-               --module rl.train --module rl.pretrain --module rl.evaluate --reads "$EXPERIMENT" \
+               --module rl.train --module rl.pretrain --module rl.evaluate --reads "$EXPERIMENT" "${RUNS[@]}" \
                -- rl.sweep "$EXPERIMENT" --methods "$METHODS" --seeds "$SEEDS" --jobs "$JOBS" --out "$OUT"
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────
@@ -31,7 +31,8 @@ for script in figures/fig_*.py figures/tab_*.py; do
 done
 
 # ── 4. The verdicts, and the notebooks that explain them ─────────────────────────────────────────────────────────
-stage verdicts "the paper's claims one by one" -- rl.reproduction --out "$OUT" --experiment "$NAME" --scale "$SCALE"
+stage verdicts "the paper's claims one by one" --reads "$OUT/runs/$NAME/seed*/*/eval-heldout.json" \
+               --writes "$OUT/REPRODUCTION.md" -- rl.reproduction --out "$OUT" --experiment "$NAME" --scale "$SCALE"
 [[ $QUICK ]] || stage notebooks "every notebook, top to bottom" --module theory.checks --module theory.theorems \
                --reads notebooks --reads theory --reads figures -- repro.notebooks --out "$OUT" --jobs "$JOBS"
 

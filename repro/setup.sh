@@ -66,6 +66,13 @@ read_options() {
     if [[ $FULL ]]; then
         METHODS=all SEEDS=0,1,2,3,4
     fi
+    RUNS=() # what the stage `runs` leaves, as its --writes
+    local seed method
+    for seed in ${SEEDS//,/ }; do
+        for method in base ${METHODS//,/ }; do
+            RUNS+=(--writes "$OUT/runs/$NAME/seed$seed/$method/eval-heldout.json")
+        done
+    done
     cd "$ROOT"
     OUT=${OUT#"$ROOT"/} # inside the project: relative, as in the manifests
     STARTED=$SECONDS FAILED=() RAN=0

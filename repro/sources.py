@@ -37,8 +37,7 @@ def _imports(path: Path, module: str) -> set[str]:
 def closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
     """The project files that `modules` import, directly or not, themselves included; sorted.
 
-    Imports by name at run time are not seen. A package that finds its parts by listing its folder is covered by naming
-    the package: all files of a named package count.
+    Imports by name at run time are not seen: a stage whose modules find others so reads their folder.
     """
     files: set[Path] = set()
     waiting = list(modules)
