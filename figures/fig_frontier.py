@@ -27,7 +27,7 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def _frontier(axes: Axes, rows: pd.DataFrame) -> None:
-    for method in ("ds", "entropy-bonus", "entropy-penalty"):
+    for method in ("ds-centered", "ds", "entropy-bonus", "entropy-penalty"):  # literal DS over the part it reaches
         curve = rows[rows["method"] == method]
         axes.plot(curve["x"], curve["y"], color=style.COLORS[method], label=style.LABELS[method])
     vanilla = rows[(rows["method"] == "ds") & (rows["s"] == 1.0)]

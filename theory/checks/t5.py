@@ -167,5 +167,5 @@ THEOREM = Theorem(
     module="theory/dominance.py",
     notebook="notebooks/T5_ds_vs_vanilla.ipynb",
     test="tests/theory/test_t5_ds_vs_vanilla.py",
-    figure="figures/fig_frontier.png",
+    figure="fig_frontier",
 )

@@ -270,7 +270,7 @@ THEOREM = Theorem(
     module="theory/dominance.py",
     notebook="notebooks/T6_ds_vs_entropy.ipynb",
     test="tests/theory/test_t6_ds_vs_entropy.py",
-    figure="figures/fig_frontier.png",
+    figure="fig_frontier",
 )
 
 

@@ -1,8 +1,9 @@
 """T5, T6: correctness against diversity at one closeness to the base, and where a literal DS policy can do it.
 
-Panel `frontier`: for each method the largest C at KL(pi‖pi0) = budget, along its conditional on K. Panel `regimes`:
-over (beta, gamma/beta) of an entropy bonus, for the base of T6's example by hand: 2 where pi* itself is a DS policy, 1
-where another literal DS policy does as well, 0 where none does and only the self-centred form remains.
+Panel `frontier`: for each method the largest C at KL(pi‖pi0) = budget, along its conditional on K; `ds` is the part of
+self-centred DS's curve that literal DS reaches too (gamma_n = 0). Panel `regimes`: over (beta, gamma/beta) of an
+entropy bonus, for the base of T6's example by hand: 2 where pi* itself is a DS policy, 1 where another literal DS
+policy does as well, 0 where none does and only the self-centred form remains.
 """
 
 from __future__ import annotations
@@ -49,13 +50,17 @@ def largest_odds(on_correct: Array, on_incorrect: Array, log_p0: Array, correct:
 def _frontier() -> list[tuple[str, str, float, float, float]]:
     log_p0, correct = _base("frontier")
     rows = []
-    for method, tilts in (("ds", TILTS), ("entropy-bonus", TILTS), ("entropy-penalty", PENALTY_TILTS)):
+    for method, tilts in (("ds-centered", TILTS), ("entropy-bonus", TILTS), ("entropy-penalty", PENALTY_TILTS)):
         for s in tilts:
             on_correct = dominance.tilt(log_p0, correct, s)
-            on_incorrect = dominance.tilt(log_p0, ~correct, 1.0 if method == "ds" else s)
+            on_incorrect = dominance.tilt(log_p0, ~correct, 1.0 if method == "ds-centered" else s)
             odds = largest_odds(on_correct, on_incorrect, log_p0, correct, CONFIG["budget"])
-            diversity = float(measures.gini_simpson(on_correct))
-            rows.append(("frontier", method, float(s), diversity, float(1 / (1 + np.exp(-odds)))))
+            point = (float(s), float(measures.gini_simpson(on_correct)), float(1 / (1 + np.exp(-odds))))
+            rows.append(("frontier", method, *point))
+            # literal DS of this tilt has larger odds than it has at beta = infinity
+            floor = dominance.log_z(log_p0, correct, s) - policies.log_mass(log_p0, ~correct)
+            if method == "ds-centered" and odds > floor:
+                rows.append(("frontier", "ds", *point))
     return rows
 
 
