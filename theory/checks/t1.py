@@ -57,7 +57,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
     even = rng.uniform(0.05, 0.45, (2, few))
     far = groups.selection_ratio(even[0], even[1], even.sum(0) + 0.05, 1024)
     return [
-        Outcome("closed form = conditioning on k", n - ones, worst, 1e-9, "relative; N in " + ", ".join(map(str, SIZES[1:]))),
+        Outcome("closed form = conditioning on k", n - ones, worst, 1e-9, f"relative; N in {SIZES[1:]}"),
         Outcome("zero for N = 1", ones, single, 1e-15),
         Outcome("strictly increasing in p at fixed C", n - ones, order, 0, "violations; p1 > 1.001 p2"),
         Outcome("ratio p1/p2 at N = 2", n, float(np.max(np.abs(two / (p1 / p2) - 1))), 1e-9, "relative"),
