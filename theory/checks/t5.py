@@ -141,7 +141,7 @@ THEOREM = Theorem(
     statement=(
         "C(DS) ≥ C(vanilla) for all gamma_p, gamma_n ≥ 0, strictly iff one is positive. For gamma_p ≤ beta every "
         "Schur-concave diversity of the correct answers is at least vanilla's; with two of them exactly up to 2 beta. "
-        "DS with gamma_n = 0 and gamma_p ≤ beta has the largest entropy of pi_K that any policy of its C and KL can have."
+        "DS with gamma_n = 0 and gamma_p ≤ beta has the largest entropy of pi_K that any policy of its C and KL has."
     ),
     tag="paper; proof derived",
     oracle="quadrature of d log Z_s/ds; partial sums (majorisation); SLSQP from random starts",
