@@ -83,7 +83,7 @@ def test_changed_words_are_noticed_and_changed_digits_are_not() -> None:
 
 
 def test_machine_paths_are_noticed() -> None:
-    for path in ("/work/main/theory", "see /root/x", '"/home/me/a"', "/tmp/out"):
+    for path in ("/work/theory", "see /root/x", '"/home/me/a"', "/tmp/out"):
         assert MACHINE.search(path)
     for harmless in ("theory/verify.py", "build/work/x", "https://arxiv.org/home/1", "a/b"):
         assert MACHINE.search(harmless) is None
