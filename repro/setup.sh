@@ -64,7 +64,8 @@ read_options() {
     fi
     NAME=$(basename "$EXPERIMENT" .yaml)
     if [[ $FULL ]]; then
-        METHODS=all SEEDS=0,1,2,3,4
+        SEEDS=0,1,2,3,4
+        METHODS+=,ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty
     fi
     RUNS=() # what the stage `runs` leaves, as its --writes
     local seed method
