@@ -40,12 +40,14 @@ class Completion:
     """One completion. tokens: how many, end of sequence included. finished: whether it ended by itself.
 
     logp: its log-probability in nats under the distribution that it was drawn from (temperature, top_p, top_k).
+    verbatim: whether it is what `text` and the end of sequence are as tokens: the string that teacher forcing scores.
     """
 
     text: str
     tokens: int
     finished: bool
     logp: float
+    verbatim: bool
 
 
 def complete(model: Any, prompts: Sequence[str], sampling: Sampling, device: str = "cpu") -> list[list[Completion]]:
@@ -78,6 +80,8 @@ def _transformers(model: Any, tokenizer: Any, prompts: Sequence[str], sampling: 
         eos_token_id=sorted(ends),
         pad_token_id=pad,
         disable_compile=True,
+        return_dict_in_generate=True,
+        output_scores=True,
     )
     encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
     # Prompts of similar length side by side: little padding
@@ -95,17 +99,21 @@ def _transformers(model: Any, tokenizer: Any, prompts: Sequence[str], sampling: 
                 input_ids=ids.to(model.device),
                 attention_mask=mask.to(model.device),
                 generation_config=settings,
-                return_dict_in_generate=True,
-                output_scores=True,
             )
             logps = model.compute_transition_scores(drawn.sequences, drawn.scores, normalize_logits=True).cpu()
             for index, row, logp in zip(chunk, drawn.sequences[:, ids.shape[1] :].tolist(), logps):
                 length = next((at + 1 for at, token in enumerate(row) if token in ends), None)
                 kept = row[:length]
-                text = tokenizer.decode(kept, skip_special_tokens=True)
-                found[index].append(Completion(text, len(kept), length is not None, float(logp[: len(kept)].sum())))
+                total = float(logp[: len(kept)].sum())
+                found[index].append(_completion(tokenizer, kept, length is not None, total))
     model.train(training)
     return found
+
+
+def _completion(tokenizer: Any, tokens: Sequence[int], finished: bool, logp: float) -> Completion:
+    text = tokenizer.decode(tokens, skip_special_tokens=True)
+    again = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return Completion(text, len(tokens), finished, logp, finished and [*again] == [*tokens[:-1]])
 
 
 def _left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -141,12 +149,7 @@ def _vllm(model: str, prompts: Sequence[str], sampling: Sampling) -> list[list[C
     outputs = engine.generate([{"prompt_token_ids": ids} for ids in encoded], params, use_tqdm=False)
     return [
         [
-            Completion(
-                tokenizer.decode(one.token_ids, skip_special_tokens=True),
-                len(one.token_ids),
-                one.finish_reason == "stop",
-                float(one.cumulative_logprob),
-            )
+            _completion(tokenizer, one.token_ids, one.finish_reason == "stop", float(one.cumulative_logprob))
             for one in output.outputs
         ]
         for output in outputs

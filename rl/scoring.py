@@ -19,7 +19,7 @@ LEVEL = 0.95
 
 def judged(task: ModuleType, problems: Sequence[Any], drawn: Sequence[Sequence[Completion]]) -> pd.DataFrame:
     """One row per completion: problem (id), sample, text, canonical, correct (NA: unscorable), reason, tokens,
-    finished, logp (nats)."""
+    finished, logp (nats), verbatim (see `Completion`)."""
     rows = []
     for problem, completions in zip(problems, drawn):
         for number, one in enumerate(completions):
@@ -35,6 +35,7 @@ def judged(task: ModuleType, problems: Sequence[Any], drawn: Sequence[Sequence[C
                     "tokens": one.tokens,
                     "finished": one.finished,
                     "logp": one.logp,
+                    "verbatim": one.verbatim,
                 }
             )
     return pd.DataFrame(rows).astype({"correct": "boolean"})
@@ -75,11 +76,12 @@ def upper_bound(found: int, n: int, level: float = LEVEL) -> float:
 def outside(samples: pd.DataFrame, listed: Mapping[str, frozenset[str]]) -> pd.DataFrame:
     """By problem, what the enumeration `listed` (solution strings by problem) lacks, as far as samples show it.
 
-    Columns: problem, n, found (correct samples that are not listed), outside (upper bound, 95%, on the mass of correct
+    A correct sample is outside if its text is not listed, or if it is not that text verbatim. Columns: problem, n,
+    found (how many are), outside (upper bound, 95%, on the mass of correct
     strings that are not listed).
     """
     unlisted = np.array([text not in listed[name] for name, text in zip(samples["problem"], samples["text"])])
-    strays = samples["correct"].fillna(False).astype(bool) & unlisted
+    strays = samples["correct"].fillna(False).astype(bool) & (unlisted | ~samples["verbatim"])
     table = strays.groupby(samples["problem"], sort=False).agg(n="size", found="sum").reset_index()
     table["outside"] = [upper_bound(int(found), int(n)) for found, n in zip(table["found"], table["n"])]
     return table

@@ -81,7 +81,8 @@ def test_truncated_checkpoint_is_named_and_the_one_before_used(
     status, errors = start(out)
     assert status == 0
     complaint = next(line for line in errors.splitlines() if "not used" in line)
-    assert "step-8" in complaint and name in complaint
+    assert "step-8" in complaint
+    assert name in complaint
     assert "goes on from step 4" in errors
     assert outcome(out) == outcome(reference)
 
@@ -112,7 +113,8 @@ def test_finished_run_is_left_alone_and_another_is_not_overwritten(start: Runs, 
     assert (reference / RUN / "manifest.json").stat().st_mtime_ns == before
     status, errors = start(reference, None, "--set", "train.learning_rate=2e-3")
     assert status == 1
-    assert "train.learning_rate" in errors and "--replace" in errors
+    assert "train.learning_rate" in errors
+    assert "--replace" in errors
     assert (reference / RUN / "manifest.json").stat().st_mtime_ns == before
 
 

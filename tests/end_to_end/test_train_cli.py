@@ -1,0 +1,99 @@
+"""The commands, small and real: base model, training, evaluation, and what exhibits read of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from child import write_config
+from transformers import AutoModelForCausalLM
+
+from repro.manifest import ROOT, missing_fields
+from rl import train
+from rl.results import load
+from rl.resume import stream
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.slow
+def test_sweep_from_nothing_to_what_exhibits_read(tmp_path: Path) -> None:
+    config, out = write_config(tmp_path), tmp_path / "out"
+    arguments = ["rl.sweep", str(config), "--methods", "ds-grpo", "--seeds", "0", "--jobs", "2", "--out", str(out)]
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "4 done, 0 up to date, 0 failed" in done.stdout
+
+    results = load("tiny", out)
+    assert results.methods() == ["base", "ds-grpo"]
+    trained = results.of("ds-grpo")[0]
+    assert missing_fields(trained.manifest) == []
+    assert trained.manifest["config"]["method"]["gamma_p"] == 0.3
+    assert trained.manifest["command"].startswith("python -m rl.train")
+    assert trained.manifest["tokens"] > 0
+    assert list(trained.problems["problem"]) == list(results.of("base")[0].problems["problem"])
+    assert list(trained.metrics["step"]) == list(range(13))
+    for column in ("reward", "entropy", "loss", "grad_norm", "ds_share", "distinct_correct", "completion_length"):
+        assert trained.metrics[column].notna().any(), column
+    assert trained.metrics.set_index("step")["val/pass@1"].dropna().index.tolist() == [0, 4, 8, 12]
+    assert not (trained.folder / "checkpoints").exists() or not list((trained.folder / "checkpoints").iterdir())
+
+    base = next((out / "bases").iterdir())
+    before, after = (AutoModelForCausalLM.from_pretrained(path) for path in (base, trained.folder / "model"))
+    assert any((a != b).any() for a, b in zip(before.parameters(), after.parameters()))
+
+    (trained.folder / "eval-heldout.parquet").unlink()
+    again = command(*arguments)
+    assert "1 done, 3 up to date, 0 failed" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--method", "ds-grp"], "did you mean 'ds-grpo'"),
+        (["--method", "grpo", "--set", "train.stps=3"], "did you mean 'steps'"),
+        (["--method", "grpo", "--set", "train.save_every=3"], "train.save_every: 3 must be a multiple of 2"),
+        (["--method", "grpo", "--set", "train.trl={vllm_mod: x}"], "did you mean 'vllm_mode'"),
+    ],
+)
+def test_wrong_requests_are_one_line(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    assert train.main([str(config), *arguments, "--seed", "0", "--out", str(tmp_path / "out")]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_path_and_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([str(tmp_path / "x.yaml"), "--method", "grpo", "--seed", "0"]) == 2
+    assert "no such file" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    config = write_config(tmp_path)
+    assert train.main([str(config), "--method", "grpo", "--seed", "0", "--out", str(tmp_path / "file")]) == 1
+    errors = capsys.readouterr().err
+    assert "file" in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_streams_are_permutations_one_after_the_other() -> None:
+    problems = list(range(7))
+    first = stream(problems, 20, seed=0)
+    assert [sorted(first[i : i + 7]) for i in (0, 7)] == [problems, problems]
+    assert len(first) == 20
+    assert stream(problems, 14, seed=0) == first[:14]
+    assert stream(problems, 14, seed=1) != first[:14]
+    assert first[:7] != first[7:14]

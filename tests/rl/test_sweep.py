@@ -1,0 +1,182 @@
+"""A sweep: order, side by side, done work skipped, failures contained and named."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from repro.files import write_json
+from repro.manifest import ROOT
+from rl import evaluate, runs, sweep, train
+from rl.config import load
+from rl.pretrain import base_folder
+from rl.progress import Display, duration
+from rl.sweep import Job, jobs_for, run_jobs
+
+CPU = ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml"
+STUB = """
+import sys, time
+from pathlib import Path
+name, folder, seconds, status = sys.argv[1:]
+log = Path(folder) / "log"
+with open(log, "a") as handle: handle.write(f"start {name}\\n")
+time.sleep(float(seconds))
+with open(log, "a") as handle: handle.write(f"end {name}\\n")
+print("working"); print(f"{name} says why", file=sys.stderr)
+sys.exit(int(status))
+"""
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that notes when it starts and ends."""
+    (tmp_path / "sweep_stub.py").write_text(STUB)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def job(folder: Path, name: str, after: tuple[str, ...] = (), seconds: float = 0, status: int = 0) -> Job:
+    arguments = (name, str(folder), str(seconds), str(status))
+    return Job(name, "sweep_stub", arguments, (folder / f"done {name}").exists, after)
+
+
+def lines(folder: Path) -> list[str]:
+    return (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
+
+
+def test_failure_stops_only_what_comes_after_it(stub: Path) -> None:
+    jobs = [
+        job(stub, "good base"),
+        job(stub, "bad base", status=3),
+        job(stub, "a", ("good base",)),
+        job(stub, "b", ("bad base",)),
+        job(stub, "evaluation of b", ("b",)),
+        job(stub, "evaluation of a", ("a",)),
+    ]
+    with Display() as display:
+        outcome = run_jobs(jobs, 2, stub / "logs", display)
+    assert outcome.ran == ["good base", "a", "evaluation of a"]
+    assert outcome.failed == {"bad base": "bad base says why"}
+    assert outcome.left_out == {"b": "bad base", "evaluation of b": "b"}
+    assert "start b" not in lines(stub)
+    assert lines(stub).index("end good base") < lines(stub).index("start a")
+    assert (stub / "logs" / "bad-base.log").read_text() == "working\nbad base says why\n"
+
+
+def test_at_most_so_many_side_by_side(stub: Path) -> None:
+    for at_once, most in ((1, 1), (2, 2)):
+        (stub / "log").unlink(missing_ok=True)
+        with Display() as display:
+            outcome = run_jobs([job(stub, str(i), seconds=0.5) for i in range(3)], at_once, stub / "logs", display)
+        assert len(outcome.ran) == 3
+        running = highest = 0
+        for line in lines(stub):
+            running += 1 if line.startswith("start") else -1
+            highest = max(highest, running)
+        assert highest == most
+
+
+def test_done_work_is_skipped_and_what_follows_it_is_not(stub: Path) -> None:
+    (stub / "done base").touch()
+    with Display() as display:
+        outcome = run_jobs([job(stub, "base"), job(stub, "a", ("base",))], 1, stub / "logs", display)
+    assert (outcome.skipped, outcome.ran) == (["base"], ["a"])
+    assert lines(stub) == ["start a", "end a"]
+
+
+def test_interrupt_leaves_no_process_behind(stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        if lines(stub):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "_show", interrupt)
+    with Display() as display, pytest.raises(KeyboardInterrupt):
+        run_jobs([job(stub, "long", seconds=3)], 1, stub / "logs", display)
+    time.sleep(3.5)
+    assert lines(stub) == ["start long"]
+
+
+def test_jobs_of_a_sweep_in_their_order(tmp_path: Path) -> None:
+    jobs = jobs_for(load(CPU), CPU, ["grpo", "ds-grpo"], [0, 3], tmp_path, ["train.steps=20"])
+    assert [one.name for one in jobs] == [
+        "base seed 0",
+        "base seed 3",
+        *(
+            f"{prefix}{method} seed {seed}"
+            for seed in (0, 3)
+            for method in ("base", "grpo", "ds-grpo")
+            for prefix in ("", "evaluation of ")
+            if prefix or method != "base"
+        ),
+    ]
+    by_name = {one.name: one for one in jobs}
+    assert by_name["ds-grpo seed 3"].after == ("base seed 3",)
+    assert by_name["evaluation of ds-grpo seed 3"].after == ("ds-grpo seed 3",)
+    assert by_name["evaluation of base seed 3"].after == ("base seed 3",)
+    assert all(one.arguments[-2:] == ("--set", "train.steps=20") for one in jobs)
+    assert not any(one.done() for one in jobs)
+
+
+def test_done_follows_settings_source_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load(CPU)
+
+    def state(*sets: str) -> list[bool]:
+        return [one.done() for one in jobs_for(load(CPU, sets), CPU, ["grpo"], [0], tmp_path, sets)]
+
+    base = base_folder(config, 0, tmp_path)
+    base.mkdir(parents=True)
+    (base / "model.safetensors").write_bytes(b"base")
+    write_json(base / "manifest.json", {})
+    assert state() == [True, False, False, False]
+
+    folder = runs.folder_of(tmp_path, "countdown", 0, "grpo")
+    folder.mkdir(parents=True)
+    runs.begin(folder, config.record("grpo"), 0, train.source_key(), replace=False)
+    write_json(folder / "manifest.json", {})
+    (folder / "model").mkdir()
+    (folder / "model" / "model.safetensors").write_bytes(b"trained")
+    assert state() == [True, False, True, False]
+
+    key = evaluate.eval_key(config.record("grpo"), 0, runs.weights(folder / "model"))
+    write_json(folder / "eval-heldout.json", {"key": key})
+    (folder / "eval-heldout.parquet").touch()
+    assert state() == [True, False, True, True]
+
+    assert state("evaluate.samples=1") == [True, False, True, False]  # evaluated anew, not trained anew
+    assert state("train.learning_rate=2e-4") == [True, False, False, False]
+    assert state("methods.ds-grpo.gamma_p=0.9") == [True, False, True, True]  # another method's option
+    assert state("base.steps=999") == [False, False, False, False]
+    (folder / "model" / "model.safetensors").write_bytes(b"other")
+    assert state() == [True, False, True, False]
+    found = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**found, "source": "older"}))
+    assert state() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--methods", "grpo,ds-grp", "--seeds", "0"], "did you mean 'ds-grpo'"),
+        (["--methods", "grpo", "--seeds", "0,x"], "--seeds: 'x' is not a whole number"),
+        (["--methods", "grpo", "--seeds", ","], "--seeds: names none"),
+        (["--methods", "grpo", "--seeds", "0", "--jobs", "0"], "--jobs 0"),
+        (["--methods", "grpo", "--seeds", "0", "--set", "train.stes=1"], "did you mean 'steps'"),
+    ],
+)
+def test_wrong_requests(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep.main([str(CPU), *arguments, "--out", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_progress_away_from_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display() as display:
+        for step in (1, 2, 3, 3):
+            display.show("grpo seed 0", step, 3, {"reward": 0.25, "entropy": None})
+    lines_shown = capsys.readouterr().err.splitlines()
+    assert lines_shown == ["grpo seed 0: step 1/3  reward 0.250", "grpo seed 0: step 3/3  reward 0.250"]
+    assert [duration(seconds) for seconds in (5, 65, 3725)] == ["0:05", "1:05", "1:02:05"]
