@@ -61,7 +61,10 @@ def test_no_setting_of_training_has_a_silent_default() -> None:
         ("methods.ds-grpo.gama_p=1", "did you mean 'gamma_p'?"),
         ("methods.ds-grpo.gamma_p=-1", "gamma_p"),
         ("evaluate.ks=[8, 1]", "evaluate.ks"),
-        ("evaluate={mode: sampled, samples: 16, ks: [1, 4096]}", "is less than the largest k, 4096: no unbiased estimate"),
+        (
+            "evaluate={mode: sampled, samples: 16, ks: [1, 4096]}",
+            "is less than the largest k, 4096: no unbiased estimate",
+        ),
         ("evaluate.top_k=5", "evaluate.mode"),
         ("scale=huge", "scale: 'huge' is not possible"),
         ("name=a/b", "name: 'a/b' must be"),
