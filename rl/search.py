@@ -1,0 +1,120 @@
+"""`python -m rl.search SEARCH`: choose each method's coefficients by one run per candidate, on validation problems alone.
+
+Every method gets the same number of candidates and the same steps on the same pilot seed. The score of a run is the mean
+of Pass@1 and Pass@1024 on the validation problems at its last step. All runs, losers too, go into `search.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repro.files import write_json
+from repro.manifest import manifest
+from rl import runs
+from rl.runs import Metrics
+
+SCORED = ("val/pass@1", "val/pass@1024")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate of one method, and the experiment name that its run goes by."""
+
+    method: str
+    options: dict[str, Any]
+    name: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: an experiment's YAML, the pilot seed, the trials."""
+
+    experiment: Path
+    seed: int
+    trials: tuple[Trial, ...]
+
+
+def read(path: Path) -> Search:
+    """Read the YAML of a search; ValueError, in one line, if it is not one or gives methods unequal budgets."""
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or set(found) != {"experiment", "seed", "candidates"}:
+        raise ValueError(f"{path}: wanted exactly the keys experiment, seed, candidates")
+    budgets = {method: len(options) for method, options in found["candidates"].items()}
+    if len(set(budgets.values())) != 1:
+        raise ValueError(f"{path}: methods must have equally many candidates, not {budgets}")
+    stem = Path(found["experiment"]).stem
+    trials = tuple(
+        Trial(method, options, f"{stem}-search-{number}")
+        for method, candidates in found["candidates"].items()
+        for number, options in enumerate(candidates)
+    )
+    return Search(path.parent / found["experiment"], int(found["seed"]), trials)
+
+
+def run(search: Search, trial: Trial, out: Path) -> dict[str, Any]:
+    """Train the trial (or find it done); its options, score and curve, or why it failed."""
+    folder = runs.folder_of(out, trial.name, search.seed, trial.method)
+    assignments = [f"name={trial.name}", f"methods.{trial.method}={json.dumps(trial.options)}"]
+    command = [sys.executable, "-m", "rl.train", str(search.experiment), "--method", trial.method]
+    command += ["--seed", str(search.seed), "--out", str(out)]
+    command += [word for assignment in assignments for word in ("--set", assignment)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return {"method": trial.method, "options": trial.options, "score": None, "failure": last}
+    rows = [row for row in Metrics(folder / "metrics.jsonl").rows() if SCORED[0] in row]
+    curve = [{"step": row["step"], **{key: row[key] for key in SCORED}} for row in rows]
+    score = sum(curve[-1][key] for key in SCORED) / len(SCORED)
+    return {"method": trial.method, "options": trial.options, "score": score, "curve": curve}
+
+
+def best(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The options with the highest score, for each method that has a finished run."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for result in sorted((r for r in results if r["score"] is not None), key=lambda r: -r["score"]):
+        chosen.setdefault(result["method"], result["options"])
+    return chosen
+
+
+def main() -> int:
+    """Run the search; 1 if a trial failed, 2 on bad input."""
+    parser = argparse.ArgumentParser(prog="python -m rl.search", description="Choose coefficients on validation.")
+    parser.add_argument("search", type=Path, help="the search's YAML")
+    parser.add_argument("--methods", help="comma-separated: these methods alone")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    options = parser.parse_args()
+    started = time.time()
+    try:
+        search = read(options.search)
+    except (OSError, ValueError) as error:
+        print(f"rl.search: {error}", file=sys.stderr)
+        return 2
+    wanted = set(options.methods.split(",")) if options.methods else {trial.method for trial in search.trials}
+    trials = [trial for trial in search.trials if trial.method in wanted]
+    results = []
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for trial, result in zip(trials, pool.map(lambda trial: run(search, trial, options.out), trials)):
+            results.append(result)
+            shown = f"{result['score']:.4f}" if result["score"] is not None else result["failure"]
+            print(f"{len(results)}/{len(trials)} {trial.method} {trial.options}: {shown}", flush=True)
+    config = {"search": options.search.name, "experiment": search.experiment.name, "methods": sorted(wanted)}
+    record = {"chosen": best(results), "trials": results}
+    path = options.out / "runs" / "search.json"
+    write_json(path, {**record, "manifest": manifest(config, search.seed, started)})
+    print(f"chosen: {record['chosen']}; all trials in {path}")
+    return 0 if all(result["score"] is not None for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
