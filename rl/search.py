@@ -1,7 +1,7 @@
-"""`python -m rl.search SEARCH`: choose each method's coefficients by one run per candidate, on validation problems alone.
+"""`python -m rl.search SEARCH`: choose each method's coefficients, one run per candidate, on validation problems alone.
 
-Every method gets the same number of candidates and the same steps on the same pilot seed. The score of a run is the mean
-of Pass@1 and Pass@1024 on the validation problems at its last step. All runs, losers too, go into `search.json`.
+Every method gets the same number of candidates and the same steps on the same pilot seed. The score of a run is the
+mean of Pass@1 and Pass@1024 on the validation problems at its last step. All runs, losers too, go into `search.json`.
 """
 
 from __future__ import annotations

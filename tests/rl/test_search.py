@@ -1,0 +1,53 @@
+"""The search gives every method the same budget, and the best candidate wins."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro.manifest import ROOT
+from rl import methods, search
+
+COMMITTED = ROOT / "rl" / "experiments" / "cpu" / "search.yaml"
+
+
+def test_committed_candidates_are_possible_and_equally_many() -> None:
+    found = search.read(COMMITTED)
+    assert found.experiment.is_file()
+    counts = {name: sum(trial.method == name for trial in found.trials) for name in {t.method for t in found.trials}}
+    assert set(counts.values()) == {3}
+    for trial in found.trials:
+        methods.get(trial.method, **trial.options)
+
+
+def test_the_regime_names_the_candidates_that_are_searched() -> None:
+    text = (COMMITTED.parent / "REGIME.md").read_text(encoding="utf-8").replace("−", "-")
+    for trial in search.read(COMMITTED).trials:
+        for value in trial.options.values():
+            assert f"{value:g}".replace("0.", ".") in text, trial
+
+
+def test_unequal_budgets_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text("experiment: e.yaml\nseed: 1\ncandidates: {ds-grpo: [{gamma_p: 1}], entropy-bonus: []}\n")
+    with pytest.raises(ValueError, match="equally many candidates"):
+        search.read(path)
+
+
+def test_the_best_score_wins_and_failures_do_not() -> None:
+    trials = [
+        {"method": "a", "options": {"x": 1}, "score": 0.2},
+        {"method": "a", "options": {"x": 2}, "score": 0.4},
+        {"method": "b", "options": {"x": 3}, "score": None},
+    ]
+    assert search.best(trials) == {"a": {"x": 2}}
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rl.search", str(tmp_path / "absent.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
