@@ -33,6 +33,7 @@ from rl.runs import RunError
 from rl.sampling import Sampling, complete
 from rl.scoring import judged, outside, per_problem, upper_bound
 from rl.settings import nearest
+from rl.threads import one_thread
 
 SPLITS = ("heldout", "validation", "train")
 
@@ -211,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give either MODEL or --method")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
-    torch.set_num_threads(1)
+    one_thread()
     try:
         print(run(load(_config_path(options), options.set), options))
     except (ConfigError, RunError) as error:
