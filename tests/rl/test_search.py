@@ -11,7 +11,7 @@ import pytest
 from repro.manifest import ROOT
 from rl import methods, search
 
-COMMITTED = ROOT / "rl" / "experiments" / "cpu" / "search.yaml"
+COMMITTED = ROOT / "rl" / "experiments" / "search" / "countdown.yaml"
 
 
 def test_committed_candidates_are_possible_and_equally_many() -> None:
@@ -24,7 +24,7 @@ def test_committed_candidates_are_possible_and_equally_many() -> None:
 
 
 def test_the_regime_names_the_candidates_that_are_searched() -> None:
-    text = (COMMITTED.parent / "REGIME.md").read_text(encoding="utf-8").replace("−", "-")
+    text = (ROOT / "rl" / "experiments" / "cpu" / "REGIME.md").read_text(encoding="utf-8").replace("−", "-")
     for trial in search.read(COMMITTED).trials:
         for value in trial.options.values():
             assert f"{value:g}".replace("0.", ".") in text, trial
