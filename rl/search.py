@@ -37,18 +37,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: an experiment's YAML, the pilot seed, the trials."""
+    """What is searched: an experiment's YAML, the pilot seed, the steps of each run, the trials."""
 
     experiment: Path
     seed: int
+    steps: int
     trials: tuple[Trial, ...]
 
 
 def read(path: Path) -> Search:
     """Read the YAML of a search; ValueError, in one line, if it is not one or gives methods unequal budgets."""
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict) or set(found) != {"experiment", "seed", "candidates"}:
-        raise ValueError(f"{path}: wanted exactly the keys experiment, seed, candidates")
+    if not isinstance(found, dict) or set(found) != {"experiment", "seed", "steps", "candidates"}:
+        raise ValueError(f"{path}: wanted exactly the keys experiment, seed, steps, candidates")
     budgets = {method: len(options) for method, options in found["candidates"].items()}
     if len(set(budgets.values())) != 1:
         raise ValueError(f"{path}: methods must have equally many candidates, not {budgets}")
@@ -58,13 +59,17 @@ def read(path: Path) -> Search:
         for method, candidates in found["candidates"].items()
         for number, options in enumerate(candidates)
     )
-    return Search(path.parent / found["experiment"], int(found["seed"]), trials)
+    return Search(path.parent / found["experiment"], int(found["seed"]), int(found["steps"]), trials)
 
 
 def run(search: Search, trial: Trial, out: Path) -> dict[str, Any]:
     """Train the trial (or find it done); its options, score and curve, or why it failed."""
     folder = runs.folder_of(out, trial.name, search.seed, trial.method)
-    assignments = [f"name={trial.name}", f"methods.{trial.method}={json.dumps(trial.options)}"]
+    assignments = [
+        f"name={trial.name}",
+        f"train.steps={search.steps}",
+        f"methods.{trial.method}={json.dumps(trial.options)}",
+    ]
     command = [sys.executable, "-m", "rl.train", str(search.experiment), "--method", trial.method]
     command += ["--seed", str(search.seed), "--out", str(out)]
     command += [word for assignment in assignments for word in ("--set", assignment)]
@@ -108,7 +113,12 @@ def main() -> int:
             results.append(result)
             shown = f"{result['score']:.4f}" if result["score"] is not None else result["failure"]
             print(f"{len(results)}/{len(trials)} {trial.method} {trial.options}: {shown}", flush=True)
-    config = {"search": options.search.name, "experiment": search.experiment.name, "methods": sorted(wanted)}
+    config = {
+        "search": options.search.name,
+        "experiment": search.experiment.name,
+        "steps": search.steps,
+        "methods": sorted(wanted),
+    }
     record = {"chosen": best(results), "trials": results}
     path = options.out / "runs" / "search.json"
     write_json(path, {**record, "manifest": manifest(config, search.seed, started)})

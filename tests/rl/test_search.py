@@ -32,7 +32,7 @@ def test_the_regime_names_the_candidates_that_are_searched() -> None:
 
 def test_unequal_budgets_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "search.yaml"
-    path.write_text("experiment: e.yaml\nseed: 1\ncandidates: {ds-grpo: [{gamma_p: 1}], entropy-bonus: []}\n")
+    path.write_text("experiment: e.yaml\nseed: 1\nsteps: 2\ncandidates: {ds-grpo: [{gamma_p: 1}], entropy-bonus: []}\n")
     with pytest.raises(ValueError, match="equally many candidates"):
         search.read(path)
 
