@@ -54,7 +54,6 @@ LOGGED = {
 
 
 VALIDATION_KS = (1, 8, 64, 128, 1024)
-VALIDATION_TOKENS = 2048  # of one forward pass: fastest on a core, whose cache it fits
 
 
 class Recorder(TrainerCallback):
@@ -131,7 +130,6 @@ def validator(config: Experiment, model: Any, tokenizer: Any) -> Callable[[], di
             VALIDATION_KS,
             lambda one: solutions[one.id],
             config.train.temperature,
-            VALIDATION_TOKENS,
         )
         means = frame.drop(columns=["problem", "solutions", "strings"]).mean()
         return {str(name).replace("passk_", "pass@"): float(value) for name, value in means.items()}
