@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from repro.files import replacing
+from repro.files import replacing, write_text
 from repro.manifest import ROOT, missing_fields
 
 RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl", "eval-heldout.json", "eval-heldout.parquet")
@@ -50,6 +50,15 @@ def refused(source: Path) -> str | None:
     return f"{source}: its manifest lacks {', '.join(missing)}" if missing else None
 
 
+def with_verdicts(readme: str, table: str) -> str:
+    """The README with `table` between its two verdict marks; ValueError if it has no such marks."""
+    before, first, rest = readme.partition("<!-- verdicts -->")
+    _, last, after = rest.partition("<!-- /verdicts -->")
+    if not (first and last):
+        raise ValueError("README.md: the marks <!-- verdicts --> … <!-- /verdicts --> are gone")
+    return f"{before}{first}\n{table.strip()}\n{last}{after}"
+
+
 def main() -> int:
     """Copy; 2 if anything is refused (then nothing is copied)."""
     parser = argparse.ArgumentParser(prog="python -m repro.record", description="Promote finished results.")
@@ -65,6 +74,9 @@ def main() -> int:
     for source, target in pairs:
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
+    table, readme = out / "REPRODUCTION-table.md", ROOT / "README.md"
+    if table.is_file():
+        write_text(readme, with_verdicts(readme.read_text(encoding="utf-8"), table.read_text(encoding="utf-8")))
     print(f"recorded {len(pairs)} files under results/ and figures/; `git diff` shows what changed")
     return 0
 

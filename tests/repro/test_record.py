@@ -76,6 +76,15 @@ def test_nothing_to_record_is_one_line(tmp_path: Path) -> None:
     assert "nothing has been computed there yet" in done.stderr
 
 
+def test_verdicts_go_between_their_marks() -> None:
+    readme = "a\n<!-- verdicts -->\nold\n<!-- /verdicts -->\nb\n"
+    once = record.with_verdicts(readme, "| new |\n")
+    assert once == "a\n<!-- verdicts -->\n| new |\n<!-- /verdicts -->\nb\n"
+    assert record.with_verdicts(once, "| new |\n") == once
+    with pytest.raises(ValueError, match="marks"):
+        record.with_verdicts("nothing", "x")
+
+
 def test_summary_counts_facts_and_unnoticed_variants(run: Path) -> None:
     lines = summary.theorems(run)
     assert "1,000 random instances" in lines[0]

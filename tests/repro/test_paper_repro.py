@@ -1,0 +1,90 @@
+"""The one command: its options, and what it says, in one line, when a machine lacks something."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from repro.manifest import ROOT
+
+TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "tail"]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A project in a folder with a space, and a PATH with the usual tools but no Python."""
+    project = tmp_path / "a folder"
+    project.mkdir()
+    for name in ("paper_repro.sh", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, project)
+    (project / "repro").mkdir()
+    shutil.copy(ROOT / "repro" / "setup.sh", project / "repro")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in TOOLS:
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).symlink_to(found)
+    return tmp_path
+
+
+def run(machine: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", str(machine / "a folder" / "paper_repro.sh"), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=machine, env={"PATH": str(machine / "bin"), "HOME": os.devnull}
+    )
+
+
+def fake(machine: Path, name: str, script: str) -> None:
+    path = machine / "bin" / name
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!{shutil.which('bash')}\n{script}\n")
+    path.chmod(0o755)
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
+    assert done.returncode == status, done
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_help_needs_nothing(machine: Path) -> None:
+    done = run(machine, "--help")
+    assert done.returncode == 0
+    for option in ("--quick", "--full", "--only", "--jobs", "--out", "--record", "--compare", "test"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--jbos", "3"], "--jbos"),
+        (["--jobs", "many"], "'many'"),
+        (["--jobs", "0"], "'0'"),
+        (["--out"], "--out needs a value"),
+        (["--scale", "huge"], "'huge'"),
+    ],
+)
+def test_wrong_options_are_one_line(machine: Path, arguments: list[str], word: str) -> None:
+    assert_one_line(run(machine, *arguments), 2, word)
+
+
+def test_no_suitable_python(machine: Path) -> None:
+    fake(machine, "python3", '[[ $1 == --version ]] && echo "Python 3.9.1"; exit 1')
+    assert_one_line(run(machine), 1, "needs Python 3.11", "found: Python 3.9.1")
+
+
+def test_no_venv_module(machine: Path) -> None:
+    fake(machine, "python3.11", "[[ $2 == *venv* ]] && exit 1; exit 0")
+    assert_one_line(run(machine), 1, "no venv module", "python3-venv")
+
+
+def test_no_disk(machine: Path) -> None:
+    fake(machine, "python3.11", "exit 0")
+    fake(machine, "df", "printf 'header\\n/dev/x 100 50 1048576 50%% /\\n'")
+    assert_one_line(run(machine), 1, "needs 5 GiB", "1 GiB are left")
