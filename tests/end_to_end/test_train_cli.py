@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -16,8 +17,10 @@ from transformers import AutoModelForCausalLM
 
 from repro.manifest import ROOT, missing_fields
 from rl import train
+from rl.config import load as read
 from rl.results import load
 from rl.resume import stream
+from rl.runs import Metrics, folder_of
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,6 +79,20 @@ def test_wrong_requests_are_one_line(
     assert said in errors
     assert len(errors.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_gpu_experiment_walked_with_a_small_model(tmp_path: Path) -> None:
+    """bf16, four numbers up to 99, the same schema: everything but the size."""
+    small = ["task.problems=300", "task.validation=10", "task.heldout=20", "train.steps=2", "train.prompts=4"]
+    small += ["base={layers: 1, width: 32, heads: 2, feedforward: 64, steps: 20, batch: 32, warmup: 5}"]
+    small += ["train.num_generations=4", "train.save_every=1", "train.validate_every=2"]
+    config = read(ROOT / "rl" / "experiments" / "gpu" / "countdown.yaml", small)
+    assert (config.scale, config.train.bf16) == ("gpu", True)
+    train.train(config, "ds-grpo-centered", 0, tmp_path, replace=False)
+    folder = folder_of(tmp_path, config.name, 0, "ds-grpo-centered")
+    assert [row["step"] for row in Metrics(folder / "metrics.jsonl").rows()] == [0, 1, 2]
+    weights = AutoModelForCausalLM.from_pretrained(folder / "model").state_dict()
+    assert {value.dtype for value in weights.values()} == {torch.float32}  # the master weights
 
 
 def test_wrong_path_and_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
