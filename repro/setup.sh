@@ -62,7 +62,8 @@ read_options() {
     if [[ $QUICK ]]; then
         INSTANCES=10000 SEEDS=0 EXPERIMENT=rl/experiments/$SCALE/countdown-quick.yaml
     fi
-    NAME=$(basename "$EXPERIMENT" .yaml)
+    NAME=$(sed -n 's/^name: *//p' "$ROOT/$EXPERIMENT" 2>/dev/null || true)
+    [[ $NAME ]] || die 2 "no experiment $EXPERIMENT"
     if [[ $FULL ]]; then
         SEEDS=0,1,2,3,4
         METHODS+=,ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty

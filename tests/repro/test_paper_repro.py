@@ -11,7 +11,7 @@ import pytest
 
 from repro.manifest import ROOT
 
-TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "tail"]
+TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "sed", "tail"]
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def machine(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, project)
     (project / "repro").mkdir()
     shutil.copy(ROOT / "repro" / "setup.sh", project / "repro")
+    shutil.copytree(ROOT / "rl" / "experiments", project / "rl" / "experiments")
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in TOOLS:
