@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def complete(model: Any, prompts: Sequence[str], sampling: Sampling, device: str
     """`sampling.n` completions of each prompt, in the order of `prompts`.
 
     model: a folder or a name that transformers (or vLLM) loads; for transformers also a pair (model, tokenizer). The
-    same seed gives the same completions on the same machine; the global random state is left as it was.
+    same seed gives the same completions on the same machine (vLLM: up to how its scheduler batches them, which moves
+    the last digits of log-probs); the global random state is left as it was.
     """
     if not prompts:
         return []
@@ -128,25 +131,45 @@ def _left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor,
 
 
 def _vllm(model: str, prompts: Sequence[str], sampling: Sampling) -> list[list[Completion]]:
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     try:
         from vllm import LLM, SamplingParams
     except ImportError:
         raise ValueError("engine='vllm': vLLM is not installed here; `bash paper_repro.sh vllm` sets it up") from None
     tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    config: Any = AutoConfig.from_pretrained(model)
     encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
     longest = max(map(len, encoded)) + sampling.max_tokens
-    # "processed": after temperature and truncation, as `Completion.logp` promises
-    engine = LLM(model=model, seed=sampling.seed, logprobs_mode="processed_logprobs", max_model_len=longest)
-    params = SamplingParams(
-        n=sampling.n,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        max_tokens=sampling.max_tokens,
-        seed=sampling.seed,
-        logprobs=0,
-    )
-    outputs = engine.generate([{"prompt_token_ids": ids} for ids in encoded], params, use_tqdm=False)
+    params = [
+        SamplingParams(
+            n=sampling.n,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=sampling.max_tokens,
+            seed=int(seed),
+            logprobs=0,
+            detokenize=False,
+        )
+        # vLLM counts up from a request's seed, one per completion: a common one would draw all prompts alike
+        for seed in np.random.default_rng(sampling.seed).integers(2**62, size=len(encoded))
+    ]
+    engine = None
+    try:
+        engine = LLM(
+            model=model,
+            seed=sampling.seed,
+            dtype=str(config.dtype or "auto").removeprefix("torch."),  # left alone, vLLM rounds float32 to 16 bits
+            logprobs_mode="processed_logprobs",  # after temperature and truncation, as `Completion.logp` promises
+            max_model_len=longest,
+            enforce_eager=not torch.cuda.is_available(),  # on a CPU compiling costs more than it saves
+        )
+        outputs = engine.generate([{"prompt_token_ids": ids} for ids in encoded], params, use_tqdm=False)
+    except RuntimeError as error:  # the engine's own process has said why
+        raise ValueError(f"engine='vllm': {str(error).splitlines()[0]}") from error
+    finally:
+        if engine is not None:  # what comes next may need the memory
+            engine.llm_engine.engine_core.shutdown()
     return [
         [
             _completion(tokenizer, one.token_ids, one.finish_reason == "stop", float(one.cumulative_logprob))
