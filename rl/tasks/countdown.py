@@ -16,6 +16,7 @@ import numpy as np
 
 from rl.tasks._countdown_forms import fill, forms, ratio, solvable
 from rl.tasks._countdown_parser import Refused, canonical, evaluate, parse, render
+from rl.tasks.verdicts import Verdict
 
 _CHUNK = 4096
 _FRUITLESS = 100
@@ -65,15 +66,6 @@ class Problem:
     numbers: tuple[int, ...]
     """In ascending order."""
     target: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    correct: bool | None
-    """None would mean unscorable; in this task every text is scored, and one that cannot be read is wrong."""
-    canonical: str | None
-    """The canonical form of the calculation, right or wrong; None if the text is no calculation with these numbers."""
-    reason: str
 
 
 def problem(numbers: tuple[int, ...], target: int) -> Problem:
@@ -134,7 +126,10 @@ def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
 
 
 def verify(problem: Problem, completion: str) -> Verdict:
-    """Whether `completion` (special tokens removed) makes the target; `reason` is "correct" or says what is wrong."""
+    """Whether `completion` (special tokens removed) makes the target; `reason` is "correct" or says what is wrong.
+
+    Every text is scored: one that cannot be read is wrong and has no canonical form.
+    """
     try:
         tree = parse(completion, problem.numbers)
     except Refused as refusal:
