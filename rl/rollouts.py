@@ -21,6 +21,8 @@ class Rollouts:
     advantages that the rewards alone give. logps: (B, T), log-probabilities in nats of the sampled tokens under the
     policy that sampled them (temperature included). mask: (B, T), true on tokens that count, end of sequence included.
     correct: (B,), integers: CORRECT, INCORRECT or UNSCORABLE. groups: (B,), integers, one value per group.
+    answers: (B,), integers, the same for two rollouts iff they give the same answer; None where nobody said.
+    entropies: (B, T), of the next-token law at each token, in nats; only for methods that ask for it.
     """
 
     rewards: torch.Tensor
@@ -29,6 +31,8 @@ class Rollouts:
     mask: torch.Tensor
     correct: torch.Tensor
     groups: torch.Tensor
+    answers: torch.Tensor | None = None
+    entropies: torch.Tensor | None = None
 
 
 def check_choice(name: str, value: object, choices: object) -> None:
@@ -65,8 +69,8 @@ def group_mean(value: torch.Tensor, where: torch.Tensor, groups: torch.Tensor) -
     return (total / count.clamp(min=1.0))[index]
 
 
-def normalise(rewards: torch.Tensor, groups: torch.Tensor, std: bool) -> torch.Tensor:
-    """GRPO's advantages: `(R - mean) / (std + 1e-4)` by group, std with ddof 1; without the division if not `std`.
+def normalise(rewards: torch.Tensor, groups: torch.Tensor, std: bool, eps: float = STD_EPS) -> torch.Tensor:
+    """GRPO's advantages: `(R - mean) / (std + eps)` by group, std with ddof 1; without the division if not `std`.
 
     rewards: (B,); rows that are NaN stay out of mean and std and get 0, as in TRL. Returns (B,).
     """
@@ -74,9 +78,9 @@ def normalise(rewards: torch.Tensor, groups: torch.Tensor, std: bool) -> torch.T
     scored = ~value.isnan()
     centred = (value - group_mean(value, scored, groups)).masked_fill(~scored, 0.0)
     if std:
-        count = _group_size(scored, groups, value.dtype)
+        count = group_total(scored.to(value.dtype), groups)
         variance = group_mean(centred.square(), scored, groups) * count / (count - 1).clamp(min=1)
-        centred = centred / (variance.sqrt() + STD_EPS)
+        centred = centred / (variance.sqrt() + eps)
     return centred.squeeze(1)
 
 
@@ -90,7 +94,7 @@ def has_spread(rewards: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
     return (high > low)[index]
 
 
-def _group_size(where: torch.Tensor, groups: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def group_total(value: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """For every row, the sum of `value` over its group. value, groups, result: (B,), or value and result (B, W)."""
     index = torch.unique(groups, return_inverse=True)[1]
-    weight = where.to(dtype)
-    return torch.zeros_like(weight).index_add_(0, index, weight)[index]
+    return torch.zeros_like(value).index_add_(0, index, value)[index]

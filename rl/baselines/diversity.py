@@ -1,0 +1,113 @@
+"""Rewards for being unlike the other rollouts of the group: by rank of likelihood, or by answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from rl.baselines.groups import mates, same_answer, tally
+from rl.baselines.options import OverGroups, check_flag, check_number
+from rl.baselines.reweighted import SequenceReduction
+from rl.rollouts import Rollouts, check_choice, group_total, normalise, reduce_logps
+from rl.smoothing import FlatGroups
+
+UNLIKELINESS_EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class UnlikelinessConfig(OverGroups):
+    """strength: what the likeliest rollout of a large group loses of its reward, in [0, 1]; .25 in the paper (M).
+
+    reduction: of log-probs over tokens; the authors take the length `mean`. flat_groups: the advantages of groups that
+    are all correct. Their small differences are blown up to order 1 by the std: `zero` drops them; the authors' code
+    can, but does not by default (`keep`).
+    """
+
+    strength: float = 0.25
+    reduction: SequenceReduction = "mean"
+    flat_groups: FlatGroups = "zero"
+
+    def __post_init__(self) -> None:
+        check_number("strength", self.strength, 0.0, 1.0)
+        check_choice("reduction", self.reduction, SequenceReduction)
+        check_choice("flat_groups", self.flat_groups, FlatGroups)
+
+
+def unlikeliness(rows: Rollouts, config: UnlikelinessConfig) -> torch.Tensor:
+    """Unlikeliness reward (He, Fried, Welleck, 2506.02355; AndreHe02/rewarding-unlikely-release).
+
+    r_i (1 − strength a_i / N), a_i = 0 … N−1 the ascending rank of the rollout's log-prob among all N of the group
+    (0 = least likely); then centred and divided by std (ddof 1) + 1e-6. Confidence: code H, paper M (one summary counts
+    its ranks from 0, which lowers all factors by strength / N). Ties share their mean rank (a choice made here: the
+    code sorts them in no stated order). Rollouts without a token that counts have no rank and keep r_i. The paper also
+    uses a KL of .10, which is not part of this.
+    """
+    group = tally(rows)
+    logp, defined = (column.squeeze(1) for column in reduce_logps(rows, config.reduction))
+    ranked = group.scored & defined
+    others = mates(rows.groups) & ranked
+    below = (others & (logp.unsqueeze(0) < logp.unsqueeze(1))).sum(dim=1)
+    level = (others & (logp.unsqueeze(0) == logp.unsqueeze(1))).sum(dim=1)
+    rank = (below + level / 2).to(rows.base.dtype)
+    count = group_total(ranked.to(rows.base.dtype), rows.groups).clamp(min=1)
+    factor = torch.where(ranked, 1 - config.strength * rank / count, 1.0)
+    shaped = (group.reward * factor).masked_fill(~group.scored, torch.nan)
+    value = normalise(shaped, rows.groups, std=True, eps=UNLIKELINESS_EPS)
+    return value.masked_fill(~group.mixed, 0.0) if config.flat_groups == "zero" else value
+
+
+@dataclass(frozen=True)
+class OutcomeConfig(OverGroups):
+    """strength: lambda; .2 is quoted for the historical form, that of the batch form is unverified."""
+
+    strength: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_number("strength", self.strength, 0.0)
+
+    @property
+    def active(self) -> bool:
+        """Whether the bonus is there."""
+        return self.strength > 0
+
+
+def outcome_batch(rows: Rollouts, config: OutcomeConfig) -> torch.Tensor:
+    """Outcome-based exploration, batch form (Song, Kempe, Munos, 2509.06941). Confidence M.
+
+    A_i − strength (1/N) #{j ≠ i: the answer of j is that of i}, whether right or wrong; unscorable rows keep A_i.
+    The authors are reported to leave the term out where c = N and to mask it on the tokens of the final answer:
+    neither is done here. Where only one answer is right, correct rollouts pay (c−1)/N each; where every rollout has its
+    own answer, the term is void. All rollouts without an answer count as having the same one.
+    """
+    if not config.active:
+        return rows.base
+    group = tally(rows)
+    value = rows.base - config.strength * same_answer(rows) / group.size.clamp(min=1)
+    return torch.where(group.scored, value, rows.base)
+
+
+@dataclass(frozen=True)
+class DarlingConfig(OverGroups):
+    """std: whether the centred rewards are divided by their group's std; the authors do not."""
+
+    std: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("std", self.std)
+
+
+def darling(rows: Rollouts, config: DarlingConfig) -> torch.Tensor:
+    """DARLING (Li et al., 2509.02534) with the same canonical answer as equivalence. Confidence H; see below.
+
+    r_i D_i − mean, D_i the share of the N − 1 other rollouts whose answer is not that of i. The authors' equivalence
+    is a trained classifier, their normalisation of D is unspecified (D is in [0, 1] already), and their text and their
+    example contradict each other on the sign of the indicator: the example is followed. A correct rollout that is
+    equivalent to all others earns 0. Where only one answer is right, it is (N−c)/(N−1) (r_i − c/N): a weight for
+    difficulty, and no diversity.
+    """
+    group = tally(rows)
+    others = (group.size - 1).clamp(min=1)
+    unlike = (others - same_answer(rows)) / others
+    shaped = (group.reward * unlike).masked_fill(~group.scored, torch.nan)
+    return normalise(shaped, rows.groups, config.std)

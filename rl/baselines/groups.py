@@ -1,0 +1,57 @@
+"""Counts over groups that the baselines share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from rl.rollouts import CORRECT, UNSCORABLE, Rollouts, group_total
+
+
+@dataclass(frozen=True)
+class Tally:
+    """For every row, all (B,). reward: r_i, 1 if correct, else 0. scored: whether the row is scorable.
+
+    size, right: N and c of the row's group.
+    """
+
+    reward: torch.Tensor
+    scored: torch.Tensor
+    size: torch.Tensor
+    right: torch.Tensor
+
+    @property
+    def accuracy(self) -> torch.Tensor:
+        """c / N; 0 where no row is scorable."""
+        return self.right / self.size.clamp(min=1)
+
+    @property
+    def mixed(self) -> torch.Tensor:
+        """Whether the group holds correct and incorrect rollouts."""
+        return (self.right > 0) & (self.right < self.size)
+
+
+def tally(rows: Rollouts) -> Tally:
+    """Count scorable and correct rollouts by group."""
+    scored = rows.correct != UNSCORABLE
+    reward = (rows.correct == CORRECT).to(rows.base.dtype)
+    size = group_total(scored.to(rows.base.dtype), rows.groups)
+    return Tally(reward, scored, size, group_total(reward, rows.groups))
+
+
+def mates(groups: torch.Tensor) -> torch.Tensor:
+    """(B, B) bool: whether two different rows are of one group."""
+    same = groups.unsqueeze(1) == groups.unsqueeze(0)
+    return same.fill_diagonal_(False)
+
+
+def same_answer(rows: Rollouts) -> torch.Tensor:
+    """For every row, how many other scorable rollouts of its group have its answer, (B,).
+
+    Raises ValueError if the rows carry no answers.
+    """
+    if rows.answers is None:
+        raise ValueError("answers=None: this method compares answers, so the rollouts must carry their ids")
+    equal = rows.answers.unsqueeze(1) == rows.answers.unsqueeze(0)
+    return (equal & mates(rows.groups) & (rows.correct != UNSCORABLE)).sum(dim=1).to(rows.base.dtype)
