@@ -4,7 +4,7 @@ usage() {
     cat <<'TEXT'
 bash paper_repro.sh [OPTIONS]    set up, prove the theory, train, draw everything into build/; run again, it does what is missing
 bash paper_repro.sh test [ARGS]  set up, lint, type-check, run every test (ARGS go to pytest)
-bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
+bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests; --record: to results/vllm/
 
   --quick          one seed of base, grpo, ds-grpo on a shortened run (15 minutes after installing)
   --full           every method and seed that is committed under results/
@@ -144,7 +144,8 @@ make_vllm_environment() {
 run_vllm() {
     make_vllm_environment
     VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-WARNING} \
-        "$ROOT/.venv-vllm/bin/python" -m pytest -m vllm -q
+        OMP_NUM_THREADS=1 HF_HUB_DISABLE_TELEMETRY=1 \
+        "$ROOT/.venv-vllm/bin/python" -m repro.vllm_tests ${RECORD:+--record}
 }
 
 pip_install() { # environment, arguments: quiet when all goes well, the log's end when not

@@ -25,6 +25,7 @@ from repro.files import write_json
 from repro.manifest import manifest
 from rl import runs, tasks
 from rl.config import OWN, ConfigError, Experiment, TrainConfig, load
+from rl.engines import colocate_on_cpu
 from rl.exact import evaluate_exact
 from rl.pretrain import base_model
 from rl.progress import Display
@@ -50,6 +51,7 @@ LOGGED = {
     "completion_length": "completions/mean_length",
     "truncated": "completions/clipped_ratio",
     "tokens": "num_tokens",
+    "engine_gap": "sampling/sampling_logp_difference/mean",  # vLLM's log-probs against the trainer's, nats per token
 }
 
 
@@ -156,6 +158,8 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
         metrics.cut(checkpoint.step if checkpoint else -1)
 
         use_cpu = config.scale == "cpu" or not torch.cuda.is_available()
+        if use_cpu and config.train.use_vllm:
+            colocate_on_cpu()
         task = tasks.get(config.task.name)
         problems = task.splits(config.task)["train"]
         rewards = Rewards(task, problems)

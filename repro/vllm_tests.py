@@ -1,0 +1,54 @@
+"""`python -m repro.vllm_tests [--record]`: the tests of vLLM; `--record` writes what ran to results/vllm/manifest.json.
+
+It runs in the environment that `bash paper_repro.sh vllm` makes. Exit code: pytest's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from repro.files import write_json
+from repro.manifest import ROOT, manifest
+
+PLACES = ("tests/vllm", "tests/rl/test_sampling.py")  # all that are marked vllm; others need more than is installed
+
+
+class Outcomes:
+    """Collects what became of each test: name → outcome and seconds."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, str | float]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":  # set-up and tear-down only where they failed
+            self.found[report.nodeid] = {"outcome": report.outcome, "seconds": round(report.duration, 1)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m repro.vllm_tests", description="Run the tests of vLLM.")
+    parser.add_argument("--record", action="store_true", help="write results/vllm/manifest.json if all passed")
+    options = parser.parse_args(arguments)
+    started = time.time()
+    os.chdir(ROOT)
+    outcomes = Outcomes()
+    code = int(pytest.main(["-m", "vllm", "-q", *PLACES], plugins=[outcomes]))
+    passed = code == 0 and all(one["outcome"] == "passed" for one in outcomes.found.values())
+    if options.record and not passed:
+        print("repro.vllm_tests: nothing recorded: not every test ran and passed", file=sys.stderr)
+        return code or 1
+    if options.record:
+        path = Path("results/vllm/manifest.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, manifest({"tests": list(PLACES), "marker": "vllm"}, None, started, outcomes=outcomes.found))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
