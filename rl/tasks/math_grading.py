@@ -77,7 +77,7 @@ class Grader:
     worker cannot start at all.
     """
 
-    def __init__(self, workers: int = 1, seconds: float = 15.0) -> None:
+    def __init__(self, workers: int = 1, seconds: float = 60.0) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers}: must be at least 1")
         if not seconds > 0:
