@@ -15,7 +15,8 @@ from repro.files import replacing, write_text
 
 COLUMN = 3.4  # inches: the width of one column of a two-column paper
 
-# Okabe and Ito's palette and three shades apart from it: told apart with any colour vision.
+# Okabe and Ito's palette, three shades apart from it, and twelve found by search, each time the colour farthest from
+# all before it, whatever the colour vision. All of them in one panel still want labels at the lines.
 COLORS = {
     "base": "#7f7f7f",
     "grpo": "#d55e00",
@@ -27,6 +28,18 @@ COLORS = {
     "entropy-penalty": "#8c510a",
     "logprob-bonus": "#000000",
     "logprob-penalty": "#330099",
+    "dr-grpo": "#534751",
+    "kl-base": "#486b3e",
+    "clip-higher": "#a3d7eb",
+    "unlikeliness": "#a21afc",
+    "passk-training": "#47ed50",
+    "pkpo": "#6ea457",
+    "outcome-batch": "#614ccc",
+    "maxrl": "#11411f",
+    "f-grpo": "#b9d5b0",
+    "ucpo": "#8f8eff",
+    "darling": "#decf86",
+    "entropy-advantage": "#4c0d5c",
 }
 LABELS = {
     "base": "base",
@@ -39,6 +52,18 @@ LABELS = {
     "entropy-penalty": "entropy penalty",
     "logprob-bonus": "log-prob bonus",
     "logprob-penalty": "log-prob penalty",
+    "dr-grpo": "Dr. GRPO",
+    "kl-base": "KL to the base",
+    "clip-higher": "clip-higher",
+    "unlikeliness": "unlikeliness reward",
+    "passk-training": "Pass@k training",
+    "pkpo": "PKPO",
+    "outcome-batch": "outcome-based (batch)",
+    "maxrl": "MaxRL",
+    "f-grpo": "F-GRPO",
+    "ucpo": "UCPO",
+    "darling": "DARLING",
+    "entropy-advantage": "entropy-shaped advantage",
     "vanilla": "vanilla",
     "ds": "DS",
     "ds-centered": "DS, self-centred",

@@ -1,7 +1,7 @@
 """Every method by name, as data: what it does to advantages, with which options, and what it asks of TRL.
 
 Adding one is one entry in `METHODS`; if it is new mathematics, also one function from `Rollouts` and its options to
-advantages (`rl/smoothing.py` is the model).
+advantages (`rl/smoothing.py` is the model, `rl/baselines/` holds the others).
 """
 
 from __future__ import annotations
@@ -15,6 +15,17 @@ from typing import Any, Protocol
 
 import torch
 
+from rl.baselines.diversity import (
+    DarlingConfig,
+    OutcomeConfig,
+    UnlikelinessConfig,
+    darling,
+    outcome_batch,
+    unlikeliness,
+)
+from rl.baselines.entropy import EntropyAdvantageConfig, entropy_advantage
+from rl.baselines.passk import PasskConfig, PkpoConfig, passk_training, pkpo
+from rl.baselines.reweighted import FGrpoConfig, MaxRLConfig, UcpoConfig, f_grpo, maxrl, ucpo
 from rl.logprob import LogprobConfig, logprob_bonus
 from rl.rollouts import Rollouts
 from rl.smoothing import SmoothingConfig, smooth
@@ -39,6 +50,7 @@ class Method:
 
     options: its options. trl: arguments of `GRPOConfig` that belong to the method. bounds: closed intervals for the
     numbers among options and `trl`, so that a name never stands for its opposite. fixed: options the name pins down.
+    entropies: whether it looks at the entropy of each token.
     """
 
     name: str
@@ -48,6 +60,7 @@ class Method:
     trl: Mapping[str, Any] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
+    entropies: bool = False
 
     def settings(self) -> dict[str, Any]:
         """All that can be overridden, with its value."""
@@ -118,6 +131,61 @@ METHODS: dict[str, Method] = {
             logprob_bonus,
             LogprobConfig(gamma=-0.01),
             bounds={"gamma": _NEGATIVE},
+        ),
+        Method(
+            "dr-grpo",
+            "Dr. GRPO: no division by the std, tokens divided by a constant",
+            trl={"scale_rewards": "none", "loss_type": "dr_grpo"},
+            fixed=("scale_rewards",),
+        ),
+        # w_t k3 = w_t (e^d - d - 1), d = log pi_ref - log pi: its gradient is that of KL(pi || pi_ref) at the visited
+        # prefixes. Without the factor w_t (use_bias_correction_kl: false) it is that of KL(pi_ref || pi), on-policy.
+        Method(
+            "kl-base",
+            "GRPO with a KL to the base in the loss (reverse KL: k3 times the importance weight)",
+            trl={"beta": 0.001, "use_bias_correction_kl": True},
+            bounds={"beta": _POSITIVE},
+        ),
+        Method(
+            "clip-higher",
+            "DAPO's wider upper clip; GRPO itself with one update per batch",
+            trl={"epsilon_high": 0.28},
+            bounds={"epsilon_high": _POSITIVE},
+        ),
+        Method(
+            "unlikeliness",
+            "correct rollouts earn less the higher their likelihood ranks in the group (He et al. 2025)",
+            unlikeliness,
+            UnlikelinessConfig(),
+        ),
+        Method("passk-training", "Pass@k as the reward, closed form (Chen et al. 2025)", passk_training, PasskConfig()),
+        Method("pkpo", "unbiased Pass@k policy gradient (Walder and Karkhanis 2025)", pkpo, PkpoConfig()),
+        Method(
+            "outcome-batch",
+            "answers that others in the group give cost (Song et al. 2025, batch form; formula from summaries)",
+            outcome_batch,
+            OutcomeConfig(),
+        ),
+        Method("maxrl", "advantages divided by the group's accuracy (Tajwar et al. 2026)", maxrl, MaxRLConfig()),
+        Method("f-grpo", "easy problems weigh less (Plyusov et al. 2026)", f_grpo, FGrpoConfig()),
+        Method(
+            "ucpo",
+            "unlikely correct rollouts weigh more, the sum kept (Lochab et al. 2026; strength from summaries)",
+            ucpo,
+            UcpoConfig(),
+        ),
+        Method(
+            "darling",
+            "rewards times the share of other answers, same answer = equivalent (Li et al. 2025)",
+            darling,
+            DarlingConfig(),
+        ),
+        Method(
+            "entropy-advantage",
+            "tokens of high entropy earn more, at most half the advantage (Cheng et al. 2025; formula from summaries)",
+            entropy_advantage,
+            EntropyAdvantageConfig(),
+            entropies=True,
         ),
     )
 }

@@ -5,15 +5,16 @@ In a TRL script two lines change: the import, and `DSGRPOTrainer(..., method="ds
 Where the term is applied. With the log-probs of the old policy at hand (several iterations per batch, vLLM's
 importance sampling), once per generation batch, before TRL buffers it. On-policy TRL computes no such log-probs; then a
 row that needs no other row gets its term inside the loss, from the log-probs computed there anyway: TRL reads the
-advantages after them. Methods that need whole groups do the same when a micro-batch is the whole generation batch of
-the only process; otherwise one pass without gradient comes before. Nothing is applied in evaluation.
+advantages after them. Methods that look at entropies always get them there, at every update. Methods that need whole
+groups do the same when a micro-batch is the whole generation batch of the only process; otherwise one pass without
+gradient comes before. Nothing is applied in evaluation.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -51,7 +52,8 @@ class DSGRPOTrainer(GRPOTrainer):
 
     method: a name, or a `Method` from `rl.methods.get` where options matter. correctness: decides which rollouts count
     as correct, incorrect or unscorable; by default the only reward function decides (1, 0, anything else).
-    answers: tells correct answers apart in the metric `distinct_correct`; by default the completion's text.
+    answers: tells answers apart, in the metric `distinct_correct` and for methods that compare them; by default the
+    completion's text.
 
     Logs besides TRL's metrics: `distinct_correct` (mean over groups of the number of distinct correct answers),
     `ds_share` (the part of |advantage| that the method's term makes up: sum |term| / (sum |term| + sum |base|)) and
@@ -87,13 +89,13 @@ class DSGRPOTrainer(GRPOTrainer):
         self.correctness = correctness
         self.answers = answers
         self._term_statistics = TermStatistics(self.accelerator.device)
-        self._scored: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._scored: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
         self._awaiting_logps: dict[str, Any] | None = None
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: Any
     ) -> torch.Tensor:
-        """As TRL's; keeps the gathered rewards and correctness, and logs the distinct correct answers."""
+        """As TRL's; keeps the gathered rewards, correctness and answers, and logs the distinct correct answers."""
         per_function = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         columns = {key: [row[key] for row in inputs] for key in inputs[0] if key not in _NOT_COLUMNS}
         call = {"prompts": prompts, "completions": completions, "completion_ids": completion_ids_list, **columns}
@@ -103,12 +105,13 @@ class DSGRPOTrainer(GRPOTrainer):
             verdicts = _as_codes(self.correctness(**call, trainer_state=self.state), len(prompts))
             correct = self.accelerator.gather(torch.tensor(verdicts, device=per_function.device))
         rewards = (per_function * self.reward_weights.to(per_function.device)).nansum(dim=1)
-        self._scored = (rewards.masked_fill(per_function.isnan().all(dim=1), torch.nan), correct)
 
         texts = completions if self.answers is None else self.answers(**call, trainer_state=self.state)
         mode, size = self._mode_and_group_size()
-        found = distinct_correct(correct.tolist(), gather_object([str(text) for text in texts]), size)
+        everyone = gather_object([str(text) for text in texts])
+        found = distinct_correct(correct.tolist(), everyone, size)
         self._metrics[mode]["distinct_correct"].append(found)
+        self._scored = (rewards.masked_fill(per_function.isnan().all(dim=1), torch.nan), correct, answer_ids(everyone))
         return per_function
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -118,24 +121,25 @@ class DSGRPOTrainer(GRPOTrainer):
         if self._shaping is None or mode == "eval":
             return output
         assert self._scored is not None
-        rewards, correct = self._scored
+        rewards, correct, answers = self._scored
         rows = len(output["advantages"])
         local = slice(self.accelerator.process_index * rows, (self.accelerator.process_index + 1) * rows)
-        everyone = {"rewards": rewards, "correct": correct, "groups": torch.arange(len(correct)) // size}
+        groups = torch.arange(len(correct)) // size
+        everyone = {"rewards": rewards, "correct": correct, "groups": groups, "answers": answers}
         mine = {key: value[local].to(rewards.device) for key, value in everyone.items()}
 
         logps = output.get("old_per_token_logps")
         alone = self.accelerator.num_processes == 1 and self.args.steps_per_generation == 1
         if logps is None and self._shaping.whole_groups and not alone:
             logps = self._logps_without_gradient(output)
-        if logps is None:
+        if logps is None or self.method.entropies:
             output.update({f"rollouts_{key}": value for key, value in mine.items()})
         else:
             output["advantages"] = self._shaped(output, logps, mine)
         return output
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """As TRL's; when the rows still wait for their term, the log-probs of this very pass supply it."""
+        """As TRL's; when the rows still wait for their term, this very pass supplies what it is made of."""
         if not self.model.training or "rollouts_correct" not in inputs:
             return super()._compute_loss(model, inputs)
         inputs = dict(inputs)  # TRL may hand out a buffered slice again: the term must not enter it
@@ -150,8 +154,11 @@ class DSGRPOTrainer(GRPOTrainer):
         found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         inputs, self._awaiting_logps = self._awaiting_logps, None
         if inputs is not None:
-            mine = {key: inputs[f"rollouts_{key}"] for key in ("rewards", "correct", "groups")}
-            inputs["advantages"] = self._shaped(inputs, found[0].detach(), mine)
+            mine = {key: inputs[f"rollouts_{key}"] for key in ("rewards", "correct", "groups", "answers")}
+            if self.method.entropies:
+                mine["entropies"] = found[1].detach()
+            old = inputs.get("old_per_token_logps")
+            inputs["advantages"] = self._shaped(inputs, found[0].detach() if old is None else old, mine)
         return found
 
     def _shaped(self, inputs: dict[str, Any], logps: torch.Tensor, mine: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -173,6 +180,7 @@ class DSGRPOTrainer(GRPOTrainer):
 
     def _gathered(self, rows: Rollouts) -> Rollouts:
         fields = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
+        fields = {name: value for name, value in fields.items() if value is not None}
         for name in ("logps", "mask"):  # processes pad to their own longest completion
             fields[name] = self.accelerator.pad_across_processes(fields[name].contiguous(), dim=1)
         return Rollouts(**{name: self.accelerator.gather(value.contiguous()) for name, value in fields.items()})
@@ -213,6 +221,7 @@ def configured(args: GRPOConfig, method: Method) -> GRPOConfig:
     """
     args = copy.copy(args)
     default = {field.name: field.default for field in dataclasses.fields(args)}
+    default["epsilon_high"] = args.epsilon if args.epsilon_high is not None else None  # that is what None means
     asked = dict(method.trl)
     if method.options is not None:
         asked["scale_rewards"] = "group" if method.options.std else "none"
@@ -231,6 +240,12 @@ def correct_from_rewards(per_function: torch.Tensor) -> torch.Tensor:
     reward = per_function[:, 0]
     correct = torch.full(reward.shape, UNSCORABLE, dtype=torch.long, device=reward.device)
     return correct.masked_fill(reward == 1, CORRECT).masked_fill(reward == 0, INCORRECT)
+
+
+def answer_ids(answers: Sequence[str]) -> torch.Tensor:
+    """(B,) integers, the same for two rows iff their answers are."""
+    known: dict[str, int] = {}
+    return torch.tensor([known.setdefault(answer, len(known)) for answer in answers])
 
 
 def _as_codes(verdicts: list[bool | None], rows: int) -> list[int]:

@@ -33,6 +33,7 @@ CASES = {
     "centred-token": (methods.get("ds-grpo-centered", gamma_p=0.3, reduction="token"), "dapo", 1),
     "mixed-groups": (methods.get("ds-grpo", gamma_p=0.3, flat_groups="zero"), "dr_grpo", 1),
     "logprob": (methods.get("logprob-bonus", gamma=0.3), "dapo", 1),
+    "darling": (methods.get("darling"), "dapo", 1),
     "centred-two-iterations": (methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2), "dapo", 2),
 }
 
