@@ -139,7 +139,8 @@ def _vllm(model: str, prompts: Sequence[str], sampling: Sampling) -> list[list[C
     tokenizer: Any = AutoTokenizer.from_pretrained(model)
     config: Any = AutoConfig.from_pretrained(model)
     encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-    longest = max(map(len, encoded)) + sampling.max_tokens
+    # vLLM ends a completion where the model's positions end, and refuses to be asked for more
+    longest = min(max(map(len, encoded)) + sampling.max_tokens, config.max_position_embeddings)
     params = [
         SamplingParams(
             n=sampling.n,
