@@ -70,7 +70,7 @@ def evaluate(
     if settings.mode == "sampled":
         assert samples is not None  # EvalConfig asks for as many samples as the largest k
         known = {one.id: len(task.solutions(one)) for one in problems} if hasattr(task, "solutions") else None
-        table = per_problem(samples, settings.ks, known)
+        table = _labelled(per_problem(samples, settings.ks, known), problems)
         return Evaluation(table, samples, _summary(settings, table, samples))
 
     if not hasattr(task, "solutions"):
@@ -81,6 +81,7 @@ def evaluate(
     table = evaluate_exact(
         network.to(device), tokenizer, problems, settings.ks, lambda one: found[one.id], settings.temperature
     )
+    table = _labelled(table, problems)
     summary_outside = None
     table["logp_incorrect"] = math.nan
     table["outside"] = math.nan
@@ -97,20 +98,37 @@ def evaluate(
     return Evaluation(table, samples, {**summary, "outside": summary_outside})
 
 
-def _summary(settings: EvalConfig, table: pd.DataFrame, samples: pd.DataFrame | None) -> dict[str, Any]:
-    mean = {name: _finite(table[name].mean()) for name in table.columns if name != "problem"}
-    grouped = {
-        out: {str(k): mean[f"{column}_{k}"] for k in settings.ks if f"{column}_{k}" in mean}
+def _labelled(table: pd.DataFrame, problems: Sequence[Any]) -> pd.DataFrame:
+    """`table` with the column benchmark, where the task has problems of several."""
+    names = [getattr(one, "benchmark", None) for one in problems]
+    return table if None in names else table.assign(benchmark=names)
+
+
+def _curves(settings: EvalConfig, table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """The means over problems of Pass@k and of coverage, by k."""
+    return {
+        out: {str(k): _finite(table[f"{column}_{k}"].mean()) for k in settings.ks if f"{column}_{k}" in table}
         for out, column in (("pass_at_k", "passk"), ("coverage", "coverage"))
     }
+
+
+def _summary(settings: EvalConfig, table: pd.DataFrame, samples: pd.DataFrame | None) -> dict[str, Any]:
+    mean = {name: _finite(table[name].mean()) for name in table.columns if name not in ("problem", "benchmark")}
+    more: dict[str, Any] = {}
+    if "benchmark" in table:
+        parts = table.groupby("benchmark", sort=False)
+        more["benchmarks"] = {str(name): {"problems": len(part), **_curves(settings, part)} for name, part in parts}
+    if samples is not None:  # among them how often a grader gave up or could not read an answer
+        more["reasons"] = {str(name): int(count) for name, count in samples["reason"].value_counts().items()}
     single = ("C", "gini_simpson", "entropy", "logp_correct", "logp_incorrect")
     truncated = None if samples is None else _finite(1 - samples["finished"].mean())
     return {
         "mode": settings.mode,
         "ks": list(settings.ks),
         "problems": len(table),
-        **grouped,
+        **_curves(settings, table),
         **{name: mean[name] for name in single},
+        **more,
         "truncated": truncated,
         "sampling": {key: value for key, value in vars(settings).items() if key not in ("mode", "ks")},
     }

@@ -89,14 +89,15 @@ class HasBase(Protocol):
 
 
 def make_tokenizer(symbols: list[str]) -> PreTrainedTokenizerFast:
-    """One token for each symbol, which is a number or one character; blanks separate and are otherwise ignored.
+    """One token for each symbol: a number, a word after a backslash, or one character; blanks separate and are
+    otherwise ignored.
 
     Decoding joins symbols by blanks, so two numbers side by side never read as one.
     """
     vocabulary = {token: index for index, token in enumerate(["<pad>", "<eos>", "<unk>", *symbols])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex("[0-9]+|[^0-9]"), "isolated")]
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(r"[0-9]+|\\[a-z]+|[^0-9]"), "isolated")]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,

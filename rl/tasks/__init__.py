@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from types import ModuleType
 
-from rl.tasks import countdown
+from rl.tasks import countdown, linear
 
-TASKS: dict[str, ModuleType] = {"countdown": countdown}
+TASKS: dict[str, ModuleType] = {"countdown": countdown, "linear": linear}
 
 
 def get(name: str) -> ModuleType:

@@ -1,0 +1,166 @@
+"""Linear equations: one answer and few routes to it, the low-multiplicity counterpart of Countdown.
+
+A completion is a route, equations separated by `;`, and the answer in a box, graded as any mathematics is: by the
+answer alone. Whether the bracket is opened, what is moved first and when to divide is the solver's choice, so most
+equations have several routes; distinct correct routes are counted apart from Pass@k. Levels stand as benchmarks:
+
+1   a x + b = c             2   a ( x + b ) = c
+3   a x + b = c x + d       4   a ( x + b ) + c = d x + e
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from rl.tasks._linear_routes import Equation, canonical, routes
+from rl.tasks.math_grading import shared
+from rl.tasks.verdicts import Verdict
+
+_FRUITLESS = 10_000
+OTHER = "other"
+"""The form of right answers whose steps are no valid route."""
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    """Which equations there are, and how they are split. Every split holds the levels in turn."""
+
+    levels: int
+    """1 to 4: the levels 1 … levels."""
+    max_coefficient: int
+    """Coefficients are drawn from 2 … max_coefficient."""
+    max_constant: int
+    """Constants are drawn from −max_constant … max_constant without 0."""
+    max_answer: int
+    """Answers are drawn from 1 … max_answer."""
+    problems: int
+    """Distinct problems in all; what validation and held-out leave is for training."""
+    validation: int
+    heldout: int
+    seed: int
+    name: str = "linear"
+
+    def __post_init__(self) -> None:
+        if self.name != "linear":
+            raise ValueError(f"name={self.name!r}: this task is called linear")
+        if not 1 <= self.levels <= 4:
+            raise ValueError(f"levels={self.levels}: between 1 and 4")
+        for field, least in (("max_coefficient", 3), ("max_constant", 1), ("max_answer", 1)):
+            if not least <= getattr(self, field) <= 99:
+                raise ValueError(f"{field}={getattr(self, field)}: between {least} and 99")
+        for field in ("validation", "heldout", "seed"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}={getattr(self, field)}: must not be negative")
+        if self.problems <= self.validation + self.heldout:
+            raise ValueError(
+                f"problems={self.problems}: must exceed validation + heldout, or nothing is left to train on"
+            )
+
+
+@dataclass(frozen=True)
+class Problem:
+    id: str
+    """Unique among all problems: the level and the equation, `level1/3x+4=10`."""
+    prompt: str
+    equation: Equation
+    answer: int
+    benchmark: str
+    """`level1` …"""
+
+
+def problem(level: int, equation: Equation) -> Problem:
+    """The problem of solving `equation`. Raises ValueError if its solution is no whole number."""
+    x = equation.m * equation.p - equation.s
+    one = equation.t - equation.r - equation.m * equation.q
+    if x == 0 or one % x:
+        raise ValueError(f"equation={equation}: has no whole solution")
+    text = str(equation)
+    return Problem(f"level{level}/{text.replace(' ', '')}", f"{text} :", equation, one // x, f"level{level}")
+
+
+def _drawn(level: int, config: LinearConfig, rng: np.random.Generator) -> Problem:
+    coefficients = rng.choice(np.arange(2, config.max_coefficient + 1), 2, replace=False)
+    a, c = (int(number) for number in coefficients)
+    b, r = (int(number) for number in rng.integers(1, config.max_constant + 1, 2) * rng.choice([-1, 1], 2))
+    x = int(rng.integers(1, config.max_answer + 1))
+    make: dict[int, Callable[[], Equation]] = {
+        1: lambda: Equation(a, b, 0, a * x + b),
+        2: lambda: Equation(1, b, 0, a * (x + b), m=a),
+        3: lambda: Equation(a, b, c, (a - c) * x + b),
+        4: lambda: Equation(1, b, c, a * (x + b) + r - c * x, m=a, r=r),
+    }
+    return problem(level, make[level]())
+
+
+@cache
+def _problems(config: LinearConfig) -> tuple[Problem, ...]:
+    rng = np.random.default_rng(config.seed)
+    found: dict[str, Problem] = {}
+    fruitless = 0
+    while len(found) < config.problems:
+        one = _drawn(len(found) % config.levels + 1, config, rng)
+        fruitless = fruitless + 1 if one.id in found else 0
+        found.setdefault(one.id, one)
+        if fruitless == _FRUITLESS:
+            raise ValueError(
+                f"problems={config.problems}: no further {one.benchmark} found after {len(found)} with these numbers"
+            )
+    return tuple(found.values())
+
+
+def splits(config: LinearConfig) -> dict[str, list[Problem]]:
+    """`train`, `validation` and `heldout`, disjoint; validation and held-out do not depend on `config.problems`."""
+    drawn = _problems(config)
+    first, second = config.validation, config.validation + config.heldout
+    return {"train": list(drawn[second:]), "validation": list(drawn[:first]), "heldout": list(drawn[first:second])}
+
+
+def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
+    """Every route without idle steps: canonical form → its one string, in a fixed order.
+
+    What is not listed, though `verify` takes it: the same with terms or sides in another order, idle steps, and the
+    right answer without a valid route.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for route in routes(problem.equation):
+        steps = " ; ".join(map(str, route))
+        name = canonical(steps, problem.equation, problem.answer)
+        assert name is not None
+        found[name] = (f"{steps} ; \\boxed {{ {problem.answer} }}",)
+    return found
+
+
+def verify(problem: Problem, completion: str) -> Verdict:
+    """Whether the boxed answer is the solution; of a right one the canonical form is its route's, or `other`."""
+    [grade] = shared().grade([((str(problem.answer),), completion)])
+    if not grade.correct:
+        return Verdict(grade.correct, None, grade.reason)
+    steps, _, _ = completion.rpartition("\\boxed")
+    return Verdict(
+        True, canonical(steps.rstrip().removesuffix(";"), problem.equation, problem.answer) or OTHER, grade.reason
+    )
+
+
+def vocabulary(config: LinearConfig) -> list[str]:
+    """Every symbol that a prompt or a solution can hold, each once."""
+    largest = config.max_coefficient * (2 * config.max_answer + config.max_constant) + 2 * config.max_constant
+    return [*"+-=():;{}x", "\\boxed", *map(str, range(largest + 1))]
+
+
+@cache
+def max_symbols(config: LinearConfig) -> int:
+    """The length in symbols of the longest string in `solutions` (end of sequence not counted)."""
+    found = (solutions(one).values() for one in _problems(config))
+    return max(len(text.split()) for forms in found for strings in forms for text in strings)
+
+
+def effort(solution: str) -> float:
+    """How much the supervised stage shuns a way of solving: more steps, and x carried along on more places.
+
+    This is what makes the base prefer some routes to others; the scale is arbitrary and multiplied by `skew`.
+    """
+    return solution.count(";") + 0.5 * solution.replace("\\boxed", "").count("x")
