@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from rl import tasks
+from rl.checkpoint import CheckpointConfig
 from rl.methods import METHODS, Method
 from rl.methods import get as get_method
+from rl.needs import NeedsConfig
 from rl.pretrain import BaseConfig
 from rl.settings import ConfigError, build, existing, merged, nearest, override, parse
 
 SECTIONS = ("name", "scale", "task", "base", "train", "evaluate", "methods")
+OPTIONAL = ("needs",)
 
 
 @dataclass(frozen=True)
@@ -133,15 +136,19 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A whole experiment. methods: the options of each method by name; a method without an entry has its defaults."""
+    """A whole experiment. methods: the options of each method by name; a method without an entry has its defaults.
+
+    base: made from scratch, or (in the YAML under `base.checkpoint`) somebody else's. needs: no part of the record.
+    """
 
     name: str
     scale: Literal["cpu", "gpu", "paper"]
     task: Any
-    base: BaseConfig
+    base: BaseConfig | CheckpointConfig
     train: TrainConfig
     evaluate: EvalConfig
     methods: dict[str, dict[str, Any]]
+    needs: NeedsConfig | None = None
 
     def method(self, name: str) -> Method:
         """The method `name` with this experiment's options; raises ConfigError naming the nearest one."""
@@ -155,7 +162,7 @@ class Experiment:
 
         Of the methods, only `method`: its options do not depend on those of others.
         """
-        parts = {key: value for key, value in dataclasses.asdict(self).items() if key != "methods"}
+        parts = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("methods", "needs")}
         if method is not None:
             parts["method"] = {"name": "base"} if method == "base" else self.method(method).record()
         return dict(json.loads(json.dumps(parts)))
@@ -200,8 +207,8 @@ def _at(path: Path, error: ConfigError) -> str:
 
 def _experiment(values: dict[str, Any]) -> Experiment:
     for key in values:
-        if key not in SECTIONS:
-            raise ConfigError(f"{key}: no such section{nearest(str(key), SECTIONS)}")
+        if key not in SECTIONS + OPTIONAL:
+            raise ConfigError(f"{key}: no such section{nearest(str(key), SECTIONS + OPTIONAL)}")
     for key in SECTIONS:
         if key not in values:
             raise ConfigError(f"{key}: is missing")
@@ -213,10 +220,11 @@ def _experiment(values: dict[str, Any]) -> Experiment:
         name=values["name"],
         scale=values["scale"],
         task=_task(values["task"]),
-        base=build(BaseConfig, values["base"], "base"),
+        base=_base(values["base"]),
         train=build(TrainConfig, values["train"], "train"),
         evaluate=build(EvalConfig, values["evaluate"], "evaluate"),
         methods=_methods(values["methods"]),
+        needs=build(NeedsConfig, values["needs"], "needs") if "needs" in values else None,
     )
     _check_trl(made.train)
     for name in made.methods:
@@ -233,6 +241,14 @@ def _task(values: Any) -> Any:
     if values["name"] not in tasks.TASKS:
         raise ConfigError(f"task.name: no task is called {values['name']!r}{nearest(values['name'], tasks.TASKS)}")
     return build(get_type_hints(tasks.get(values["name"]).splits)["config"], values, "task")
+
+
+def _base(values: Any) -> BaseConfig | CheckpointConfig:
+    if isinstance(values, dict) and "checkpoint" in values:
+        if len(values) > 1:
+            raise ConfigError("base.checkpoint: is there, so nothing else can be said of the base")
+        return build(CheckpointConfig, values["checkpoint"], "base.checkpoint")
+    return build(BaseConfig, values, "base")
 
 
 def _methods(values: Any) -> dict[str, dict[str, Any]]:

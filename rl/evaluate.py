@@ -26,6 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from repro.files import replacing, write_json
 from repro.manifest import ROOT, manifest
 from rl import runs, tasks
+from rl.checkpoint import load_tokenizer, worded
 from rl.config import ConfigError, EvalConfig, Experiment, load
 from rl.exact import evaluate_exact
 from rl.pretrain import base_model
@@ -185,7 +186,7 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
         if is_done(folder, options.split, key):
             return f"{folder}: {options.split} is evaluated already"
         task = tasks.get(config.task.name)
-        problems = task.splits(config.task)[options.split]
+        problems = worded(task.splits(config.task)[options.split], config.base, load_tokenizer(model))
         device = "cuda" if config.scale != "cpu" and torch.cuda.is_available() else "cpu"
         found = evaluate(model, task, problems, config.evaluate, options.seed, device)
         made = manifest(record, options.seed, started)

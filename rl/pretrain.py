@@ -29,7 +29,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from repro.files import write_json
 from repro.manifest import manifest
-from rl import tasks
+from rl import checkpoint, tasks
+from rl.checkpoint import CheckpointConfig
 from rl.muon import Muon
 from rl.progress import Display
 from rl.supervised import IGNORED, Examples
@@ -85,7 +86,7 @@ class HasBase(Protocol):
     def task(self) -> Any: ...
 
     @property
-    def base(self) -> BaseConfig: ...
+    def base(self) -> BaseConfig | CheckpointConfig: ...
 
 
 def make_tokenizer(symbols: list[str]) -> PreTrainedTokenizerFast:
@@ -193,11 +194,16 @@ def _key(config: HasBase, seed: int) -> str:
 
 def base_folder(config: HasBase, seed: int, out: Path) -> Path:
     """Where the base model of this task, these settings and this seed lies, made or not."""
+    if isinstance(config.base, CheckpointConfig):
+        return checkpoint.folder_of(config.base, out)
     return out / "bases" / f"{config.task.name}-{_key(config, seed)}"
 
 
 def base_model(config: HasBase, seed: int, out: Path) -> Path:
-    """The folder of the base model, made now unless it is there. It appears whole or not at all."""
+    """The folder of the base model, made (or fetched) now unless it is there. It appears whole or not at all."""
+    if isinstance(config.base, CheckpointConfig):
+        return checkpoint.fetch(config.base, out)
+    base = config.base
     folder = base_folder(config, seed, out)
     if (folder / "manifest.json").exists():
         return folder
@@ -205,23 +211,23 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     torch.manual_seed(seed)
     task = tasks.get(config.task.name)
     tokenizer = make_tokenizer(task.vocabulary(config.task))
-    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, config.base.skew)
-    model = make_model(config.base, tokenizer, positions=examples.width)
+    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, base.skew)
+    model = make_model(base, tokenizer, positions=examples.width)
     if config.scale != "cpu" and torch.cuda.is_available():
         model.cuda()  # type: ignore[call-arg]  # the decorated signature is not seen
     with Display() as display:
 
         def show(step: int, loss: float) -> None:
-            display.show(f"base seed {seed}", step, config.base.steps, {"loss": loss})
+            display.show(f"base seed {seed}", step, base.steps, {"loss": loss})
 
-        loss = supervise(model, examples, config.base, seed, show)
+        loss = supervise(model, examples, base, seed, show)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         model.eval().save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        settings = {"task": dataclasses.asdict(config.task), "base": dataclasses.asdict(config.base)}
-        counts = {"tokens": config.base.steps * config.base.batch * examples.width, "loss": loss}
+        settings = {"task": dataclasses.asdict(config.task), "base": dataclasses.asdict(base)}
+        counts = {"tokens": base.steps * base.batch * examples.width, "loss": loss}
         parameters = sum(p.numel() for p in model.parameters())
         write_json(temporary / "manifest.json", manifest(settings, seed, started, parameters=parameters, **counts))
         temporary.chmod(0o755)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rl import runs
+from rl.checkpoint import merge_adapter
 from rl.runs import Checkpoint, Metrics, RunError
 from rl.trainer import DSGRPOTrainer
 
@@ -52,6 +53,16 @@ class ExactTrainer(DSGRPOTrainer):
         self._step = checkpoint.state["micro_steps"]
         self.train(resume_from_checkpoint=str(checkpoint.folder))
 
+    def save_whole(self, target: Path, base: Path) -> None:
+        """Write the final model, whole or not at all; a LoRA adapter is merged into `base`."""
+        main = self.accelerator.is_main_process
+        with runs.staged_folder(target) if main else contextlib.nullcontext(runs.staging_of(target)) as staging:
+            self.accelerator.wait_for_everyone()
+            self.save_model(str(staging))
+            self.accelerator.wait_for_everyone()
+            if main:
+                merge_adapter(staging, base)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write `checkpoints/step-N`, whole or not at all; raises RunError if it cannot be written."""
         step = self.state.global_step
@@ -77,6 +88,13 @@ class ExactTrainer(DSGRPOTrainer):
                 f"step {step}: the checkpoint could not be written ({_reason(error)}); {kept}; "
                 "make room and start the run again, it goes on from there"
             ) from error
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
+        """As TRL's, but a text is taken as it is: `rl.checkpoint.worded` has put what begins a sequence."""
+        if not isinstance(prompts[0], str):
+            return super()._tokenize_prompts(prompts)
+        encode: Any = self.processing_class
+        return encode(text=prompts, add_special_tokens=False)["input_ids"], None, {}
 
     def _write(self, staging: Path, model: Any, trial: Any) -> None:
         self._staging = staging

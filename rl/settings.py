@@ -107,7 +107,7 @@ def build(cls: type[T], values: Any, place: str) -> T:
 
 
 def convert(value: Any, wanted: Any, place: str) -> Any:
-    """`value` as the type `wanted` (int, float, bool, str, None, Literal, tuple, dict, unions), without guessing."""
+    """`value` as the type `wanted`: int, float, bool, str, None, Literal, tuple, dict, dataclass, a union with None."""
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in get_args(wanted):
@@ -118,6 +118,8 @@ def convert(value: Any, wanted: Any, place: str) -> Any:
         if value not in get_args(wanted):
             raise ConfigError(f"{place}: {value!r} is not possible{nearest(str(value), map(str, get_args(wanted)))}")
         return value
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        return build(wanted, value, place)
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(convert(item, get_args(wanted)[0], place) for item in value)
     if origin is dict and isinstance(value, Mapping):

@@ -6,8 +6,10 @@ Started again after whatever end, it goes on from its last checkpoint and ends a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,13 +19,14 @@ from typing import Any
 import torch
 import transformers
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
 
 from repro.files import write_json
 from repro.manifest import manifest
-from rl import runs, tasks
+from rl import runs, tasks, together
+from rl.checkpoint import adapter, load_model, load_tokenizer, worded
 from rl.config import OWN, ConfigError, Experiment, TrainConfig, load
 from rl.engines import colocate_on_cpu
 from rl.exact import evaluate_exact
@@ -121,7 +124,7 @@ def grpo_config(train: TrainConfig, seed: int, use_cpu: bool, folder: Path, proc
 def validator(config: Experiment, model: Any, tokenizer: Any) -> Callable[[], dict[str, float]]:
     """A function that evaluates `model` as it is, exactly, on the validation problems; means over problems."""
     task = tasks.get(config.task.name)
-    problems = task.splits(config.task)["validation"]
+    problems = worded(task.splits(config.task)["validation"], config.base, tokenizer)
     solutions = {problem.id: task.solutions(problem) for problem in problems}
 
     def validate() -> dict[str, float]:
@@ -147,36 +150,48 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
     folder = runs.folder_of(out, config.name, seed, name)
     method = config.method(name)
     record = config.record(name)
-    with runs.locked(folder):
-        source = source_key()
-        if runs.begin(folder, record, seed, source, replace):
-            return f"{folder}: done already"
-        base = base_model(config, seed, out)
-        metrics = Metrics(folder / "metrics.jsonl")
-        rows = metrics.rows()
-        checkpoint, complaints = runs.newest(folder / "checkpoints", rows[-1]["step"] if rows else 0)
-        metrics.cut(checkpoint.step if checkpoint else -1)
+    use_cpu = config.scale == "cpu" or not torch.cuda.is_available()
+    if use_cpu and config.train.use_vllm:
+        colocate_on_cpu()
+    settings = grpo_config(config.train, seed, use_cpu, folder, together.processes())
+    main = settings.process_index == 0
+    metrics = Metrics(folder / "metrics.jsonl")
+    source = source_key()
+    with contextlib.ExitStack() as held:
 
-        use_cpu = config.scale == "cpu" or not torch.cuda.is_available()
-        if use_cpu and config.train.use_vllm:
-            colocate_on_cpu()
+        def begin() -> tuple[Path, runs.Checkpoint | None, list[str]] | None:
+            held.enter_context(runs.locked(folder))
+            if runs.begin(folder, record, seed, source, replace):
+                return None
+            base = base_model(config, seed, out)
+            rows = metrics.rows()
+            checkpoint, complaints = runs.newest(folder / "checkpoints", rows[-1]["step"] if rows else 0)
+            metrics.cut(checkpoint.step if checkpoint else -1)
+            return base, checkpoint, complaints
+
+        begun = together.decided(main, begin)
+        if begun is None:
+            return f"{folder}: done already"
+        base, checkpoint, complaints = begun
+
+        tokenizer = load_tokenizer(base)
         task = tasks.get(config.task.name)
-        problems = task.splits(config.task)["train"]
+        problems = worded(task.splits(config.task)["train"], config.base, tokenizer)
         rewards = Rewards(task, problems)
         chosen = stream(problems, config.train.steps // config.train.window * _prompts_per_batch(config.train), seed)
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         with Display() as display:
-            for line in complaints:
-                display.line(line)
-            if checkpoint:
-                display.line(f"{folder}: goes on from step {checkpoint.step}")
+            if main:
+                for line in complaints:
+                    display.line(line)
+                if checkpoint:
+                    display.line(f"{folder}: goes on from step {checkpoint.step}")
             trainer = ExactTrainer(
-                model,
+                load_model(base, config.base),
                 rewards.reward,
-                grpo_config(config.train, seed, use_cpu, folder),
+                settings,
                 train_dataset=Dataset.from_list([{"prompt": one.prompt, "problem": one.id} for one in chosen]),
                 processing_class=tokenizer,
+                peft_config=adapter(config.base),
                 method=method,
                 answers=rewards.answers,
                 checkpoints=folder / "checkpoints",
@@ -188,16 +203,16 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
             recorder = Recorder(
                 config.train,
                 metrics,
-                validator(config, trainer.model, tokenizer),
+                validator(config, trainer.model, tokenizer) if config.train.validate_every else dict,
                 lambda step, row: display.show(label, step, config.train.steps, row),
             )
             trainer.add_callback(recorder)
             trainer.resume(checkpoint)
-            with runs.staged_folder(folder / "model") as staging:
-                trainer.save_model(str(staging))
-        more = {"tokens": trainer.state.num_input_tokens_seen, "source": source, "base": runs.weights(base)}
-        write_json(folder / "manifest.json", manifest(record, seed, recorder.started, **more))
-        runs.prune(folder / "checkpoints", kept=0)
+            trainer.save_whole(folder / "model", base)
+        if main:
+            more = {"tokens": trainer.state.num_input_tokens_seen, "source": source, "base": runs.weights(base)}
+            write_json(folder / "manifest.json", manifest(record, seed, recorder.started, **more))
+            runs.prune(folder / "checkpoints", kept=0)
     return f"{folder}: {config.train.steps} steps in {time.time() - recorder.started:.0f} s"
 
 
@@ -227,10 +242,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.seed < 0:
             raise ConfigError(f"--seed {options.seed}: must not be negative")
         config = load(options.config, options.set)
-        print(train(config, options.method, options.seed, options.out, options.replace))
+        line = train(config, options.method, options.seed, options.out, options.replace)
+        if int(os.environ.get("RANK", "0")) == 0:
+            print(line)
     except (ConfigError, RunError) as error:
         print(f"rl.train: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+    except RuntimeError as error:
+        if together.processes() == 1:
+            raise
+        reason = str(error).splitlines()[0]
+        print(
+            f"rl.train: another process of this run has ended ({reason}); start it again, it goes on", file=sys.stderr
+        )
+        return 1
     except (ValueError, OSError) as error:
         print(f"rl.train: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1

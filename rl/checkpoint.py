@@ -1,0 +1,187 @@
+"""Base models that somebody else trained: any causal language model of Hugging Face, by name and revision or by folder.
+
+Only JSON, text, templates and safetensors are taken of it, never pickles; code that comes with a model is never run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from repro.files import write_json
+from repro.manifest import manifest
+
+TAKEN = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """LoRA through peft: rank, alpha, dropout, and the linear layers that get it (`all-linear`: all but the head)."""
+
+    rank: int
+    alpha: int
+    dropout: float
+    targets: str
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "alpha"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: {self.dropout} must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """model: a name on the hub or a folder. revision: on the hub, best a commit; it means nothing for a folder.
+
+    dtype: of the weights in memory; `train.bf16` computes in bfloat16 whatever they are. chat_template: whether a
+    prompt is put as the user's turn, by the tokenizer's own template. lora: None trains every weight.
+    """
+
+    model: str
+    revision: str
+    dtype: Literal["float32", "bfloat16"]
+    chat_template: bool
+    lora: LoraSettings | None
+
+    def __post_init__(self) -> None:
+        if not self.model or not self.revision:
+            raise ValueError("model: a name or a folder, and a revision, are needed")
+
+    @property
+    def local(self) -> Path | None:
+        """The folder, if `model` is one."""
+        path = Path(self.model).expanduser()
+        return path if path.is_dir() else None
+
+
+def folder_of(checkpoint: CheckpointConfig, out: Path) -> Path:
+    """Where `fetch` puts the checkpoint; the same for all seeds, and whatever is trained of it."""
+    where = [str(checkpoint.local.resolve())] if checkpoint.local else [checkpoint.model, checkpoint.revision]
+    key = hashlib.sha256(json.dumps(where).encode()).hexdigest()[:16]
+    return out / "bases" / f"{Path(checkpoint.model).name}-{key}"
+
+
+def fetch(checkpoint: CheckpointConfig, out: Path) -> Path:
+    """The folder of the checkpoint under `out`, its files being links; fetched now unless it is there.
+
+    Raises ValueError if there are no safetensors, OSError if the hub cannot be reached.
+    """
+    folder = folder_of(checkpoint, out)
+    if (folder / "manifest.json").exists():
+        return folder
+    started = time.time()
+    source = checkpoint.local or _download(checkpoint)
+    files = sorted({path for pattern in TAKEN for path in source.glob(pattern) if path.name != "manifest.json"})
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise ValueError(f"model: {checkpoint.model} holds no safetensors; other formats of weights are not read")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for path in files:
+            (temporary / path.name).symlink_to(path.resolve())
+        named = {"model": Path(checkpoint.model).name if checkpoint.local else checkpoint.model}
+        write_json(temporary / "manifest.json", manifest({**named, "revision": checkpoint.revision}, None, started))
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / "manifest.json").exists():  # else another process has done the same meanwhile
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def present(checkpoint: CheckpointConfig) -> bool:
+    """Whether the checkpoint lies on this machine: as a folder, or with its weights in the hub's cache."""
+    if checkpoint.local:
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(checkpoint.model, "config.json", revision=checkpoint.revision)
+    return isinstance(found, str) and any(Path(found).parent.glob("*.safetensors"))
+
+
+def _download(checkpoint: CheckpointConfig) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(checkpoint.model, revision=checkpoint.revision, allow_patterns=list(TAKEN)))
+
+
+def load_model(folder: Path, base: object) -> Any:
+    """The model in `folder` as it is to be trained: in float32 if it was made here, else as its `base` says."""
+    dtype = getattr(torch, base.dtype) if isinstance(base, CheckpointConfig) else torch.float32
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in `folder`, padding on the left; without a padding token of its own, the end of sequence pads."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def worded(problems: Sequence[T], base: object, tokenizer: Any) -> list[T]:
+    """`problems` with their prompts as the model is to see them, token by token: nothing is put before them later.
+
+    By the tokenizer's chat template where `base` asks for it; otherwise as they are, after the token (if any) with
+    which this tokenizer begins a sequence.
+    """
+    if not isinstance(base, CheckpointConfig):
+        return list(problems)
+    if base.chat_template and not tokenizer.chat_template:
+        raise ValueError(f"base.checkpoint.chat_template: the tokenizer of {base.model} has none; say false")
+
+    before = tokenizer.bos_token if tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id else ""
+
+    def put(problem: Any) -> Any:
+        if base.chat_template:
+            turn = [{"role": "user", "content": problem.prompt}]
+            text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        else:
+            text = before + problem.prompt
+        return dataclasses.replace(problem, prompt=text)
+
+    return [put(problem) for problem in problems]
+
+
+def adapter(base: object) -> Any:
+    """peft's settings for `base`, None where every weight is trained."""
+    if not (isinstance(base, CheckpointConfig) and base.lora):
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=base.lora.rank,
+        lora_alpha=base.lora.alpha,
+        lora_dropout=base.lora.dropout,
+        target_modules=base.lora.targets,
+        task_type="CAUSAL_LM",
+    )
+
+
+def merge_adapter(folder: Path, base: Path) -> None:
+    """Replace the LoRA adapter in `folder`, if it holds one, by the whole model: `base` with the adapter merged in."""
+    if not (folder / "adapter_config.json").is_file():
+        return
+    from peft import PeftModel
+
+    whole = AutoModelForCausalLM.from_pretrained(base, dtype="auto", trust_remote_code=False)
+    merged = PeftModel.from_pretrained(whole, folder).merge_and_unload()
+    for path in folder.glob("adapter_*"):
+        path.unlink()
+    merged.save_pretrained(folder)
