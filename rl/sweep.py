@@ -19,6 +19,7 @@ from typing import IO
 
 from rl import runs
 from rl.config import ConfigError, Experiment, load
+from rl.plan import plan_of, refusal
 from rl.pretrain import base_folder
 from rl.progress import Display, duration
 
@@ -239,6 +240,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise ConfigError(f"--seeds: {seed!r} is not a whole number from 0")
         if options.jobs < 1:
             raise ConfigError(f"--jobs {options.jobs}: must be at least 1")
+        if config.needs is not None and (reason := refusal(plan_of(options.config))):
+            print(f"rl.sweep: {reason}", file=sys.stderr)
+            return 1
         jobs = jobs_for(config, options.config, methods, [int(seed) for seed in seeds], options.out, options.set)
     except (ConfigError, OSError) as error:
         print(f"rl.sweep: {error}", file=sys.stderr)
