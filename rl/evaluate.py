@@ -101,8 +101,8 @@ def evaluate(
 
 def _labelled(table: pd.DataFrame, problems: Sequence[Any]) -> pd.DataFrame:
     """`table` with the column benchmark, where the task has problems of several."""
-    names = [getattr(one, "benchmark", None) for one in problems]
-    return table if None in names else table.assign(benchmark=names)
+    names = [str(one.benchmark) for one in problems if hasattr(one, "benchmark")]
+    return table.assign(benchmark=names) if names else table
 
 
 def _curves(settings: EvalConfig, table: pd.DataFrame) -> dict[str, dict[str, float | None]]:

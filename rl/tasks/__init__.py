@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from types import ModuleType
 
-from rl.tasks import countdown, linear
+from rl.tasks import countdown, linear, math
 
-TASKS: dict[str, ModuleType] = {"countdown": countdown, "linear": linear}
+TASKS: dict[str, ModuleType] = {"countdown": countdown, "linear": linear, "math": math}
 
 
 def get(name: str) -> ModuleType:

@@ -123,8 +123,9 @@ def canonical(text: str, start: Equation, answer: int) -> str | None:
 
 def _name(equation: str, answer: int) -> str | None:
     """`equation` with terms and sides in order; None if it is none, or x = `answer` is not its only solution."""
-    sides = [_read(side) for side in re.sub(r"\s+", "", equation).split("=")]
-    if len(sides) != 2 or sides[0] is None or sides[1] is None:
+    texts = re.sub(r"\s+", "", equation).split("=")
+    sides = [found for text in texts if (found := _read(text)) is not None]
+    if len(texts) != 2 or len(sides) != 2:
         return None
     (left, a, b), (right, c, d) = sides
     if a == c or (a - c) * answer != d - b:

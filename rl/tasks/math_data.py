@@ -30,6 +30,11 @@ INSTRUCTION = "Please reason step by step, and put your final answer within \\bo
 PLAIN = "Question: {question}\n" + INSTRUCTION + "\nAnswer:"
 
 
+# By which chat formats begin and end turns. `prompts` refuses a tokenizer's own, whatever they are; these, no question
+# of mathematics holds, so they are refused for all.
+_MARKS = re.compile(r"<\|[A-Za-z0-9_]{3,40}\|>|\[/?INST\]|</?s>|<(?:start|end)_of_turn>")
+
+
 class DataError(ValueError):
     """What was asked for cannot be read; the message is one line."""
 
@@ -198,6 +203,8 @@ def _item(name: str, source: Source, number: int, row: Mapping[str, Any]) -> Ite
         raise _Refused("id is no text")
     if any(_control(text) for text in (question, *answers, str(given))):
         raise _Refused("control characters")
+    if _MARKS.search(question):
+        raise _Refused("marks of a chat")
     return Item(f"{name}/{given}", question.strip(), answers, name)
 
 
