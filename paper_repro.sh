@@ -13,6 +13,7 @@ test)  run_tests; exit ;;      # lint, types, every test
 vllm)  run_vllm; exit ;;       # the same trainer and evaluation through vLLM, in its own environment
 plan)  python -m rl.plan --scale "$SCALE"; exit ;;   # --dry-run: every run of a scale, its cost, what is missing here
 esac
+can_run             # else one sentence says what this machine lacks for the scale
 
 # ── 1. The theory: every theorem against an oracle that does not know it ─────────────────────────────────────────
 stage theory   "every theorem against its oracle" --writes "$OUT/theory/verify.json" \

@@ -1,7 +1,7 @@
 """Differential smoothing in verl, without a fork: a registered advantage estimator.
 
 verl was NOT installed where this was written, and nothing here has run inside it. What follows was read in several
-public copies of `verl/trainer/ppo/core_algos.py` and `ray_trainer.py`; the tests use a stand-in that does what those do:
+public copies of `verl/trainer/ppo/core_algos.py` and `ray_trainer.py`; the tests use a stand-in that does the same:
 
 - `core_algos.register_adv_est(NAME)` registers a function that `algorithm.adv_estimator=NAME` then calls;
 - `ray_trainer.compute_advantage` calls it with token_level_rewards (B, T), response_mask (B, T), config, and, where

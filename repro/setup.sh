@@ -163,6 +163,10 @@ run_tests() {
         say "tests" && python -m pytest -n 2 --dist worksteal ${PYTEST[@]+"${PYTEST[@]}"}
 }
 
+can_run() { # a scale that this machine cannot run is refused before anything starts; theory and figures need nothing
+    [[ $SCALE == cpu ]] || ! wanted runs || python -m rl.plan --scale "$SCALE" --check || exit 1
+}
+
 wanted() { # is this stage among those asked for?
     local name
     ((${#ONLY[@]})) || return 0
