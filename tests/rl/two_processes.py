@@ -27,6 +27,9 @@ BATCHES = [
     [4, 0, 0, 3, 1, 0, 2, 3, 3, 3, 2, 3],
 ]
 CASES = {
+    "grpo": (methods.get("grpo"), "dapo", 1),
+    "grpo-dr": (methods.get("grpo"), "dr_grpo", 1),
+    "ds-dr": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2), "dr_grpo", 1),
     "ds": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2), "dapo", 1),
     "centred": (methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2), "dr_grpo", 1),
     "reward": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, place="reward"), "dapo", 1),
