@@ -212,8 +212,8 @@ zero. *Preliminary*: fewer than {seeds} seeds. *Not run*: no recorded result.
 
 LIMITS = """## What a reader must not conclude
 
-- These are models of about a million parameters, made here, on Countdown with small numbers. Nothing here measures a 7B
-  model on real mathematics; those claims stand above as not run.
+- These are models of 134 thousand parameters, made here, on Countdown with four numbers up to 9. Nothing here measures
+  a 7B model on real mathematics; those claims stand above as not run.
 - gamma's values belong to this task, this reduction (sum of log-probs) and this place (advantage); they do not carry
   over.
 - A difference whose interval holds zero is not evidence of equality.
