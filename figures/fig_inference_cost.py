@@ -40,13 +40,11 @@ def draw(data: pd.DataFrame) -> Figure:
         axes.fill_between(rows["k"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
     axes.axhline(1, color="0.4", linewidth=0.8)
     axes.axhline(4, color="0.4", linewidth=0.8, linestyle="--")
-    axes.annotate(
-        "paper: 4× (second-hand)", (1, 4), xytext=(2, 2), textcoords="offset points", va="bottom", color="0.3"
-    )
+    axes.annotate("paper: 4× (second-hand)", (1, 4), xytext=(2, -3), textcoords="offset points", va="top", color="0.3")
     axes.set(xscale="log", yscale="log", xlabel="GRPO's samples k", ylabel="k / samples for the same Pass@k")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.85))
     return fig
 
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from repro.files import write_text
 from repro.manifest import ROOT
-from rl.analysis import Quantity, column, common, comparison, interval, pass_at
+from rl.analysis import Quantity, column, common, comparison, interval, over_seeds, pass_at, samples_to_reach
 from rl.results import ResultError, Results, load
 
 LARGE_K = 1024  # named with the primary endpoints in rl/experiments/cpu/REGIME.md, before the first DS run
@@ -77,7 +79,7 @@ def compare(
         found = {name: difference(results, method, reference, quantity) for name, (quantity, _) in wanted.items()}
     except ResultError:
         return "—", "—", "not run"
-    ran = f"{results.experiment}: {method} against {reference}, {next(iter(found.values()))['seeds']} seed(s)"
+    ran = f"{results.experiment}: {method} against {reference}, seeds: {next(iter(found.values()))['seeds']}"
     outcome = "; ".join(show(name, value) for name, value in found.items())
     return ran, outcome, judge(list(found.values()), [sign for _, sign in wanted.values()])
 
@@ -139,6 +141,25 @@ def experiment_findings(results: Results, command: str) -> list[Finding]:
         Finding(claim, source, *compare(results, method, ref, wanted), command)
         for claim, source, method, ref, wanted in rows
     ]
+
+
+def inference_finding(results: Results, command: str) -> Finding:
+    """The claim of a quarter of the samples: how many fewer DS-GRPO needs for GRPO's Pass@k at LARGE_K."""
+    claim, source = "The same Pass@k as GRPO with a quarter of the samples", "summary (M)"
+    try:
+        seeds = common(results, "ds-grpo", "grpo")
+    except ResultError:
+        return Finding(claim, source, "—", "—", "not run", command)
+    logs = []
+    for seed in seeds:
+        target = float(np.mean(pass_at(LARGE_K)(results.of("grpo")[seed])))
+        logs.append(np.log(LARGE_K / samples_to_reach(results.of("ds-grpo")[seed].problems["C"].to_numpy(), target)))
+    found = {name: float(np.exp(value)) for name, value in over_seeds(logs).items()}
+    fewer = judge([{"low": found["low"] - 1, "high": found["high"] - 1, "seeds": len(seeds)}], [1])
+    quarter = judge([{"low": found["low"] - 4, "high": found["high"] - 4, "seeds": len(seeds)}], [1])
+    verdict = fewer.replace("reproduced", "in part") if quarter.startswith("contradicted") else quarter
+    outcome = f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}] times fewer samples at k = {LARGE_K}"
+    return Finding(claim, source, f"{results.experiment}: {len(seeds)} seeds", outcome, verdict, command)
 
 
 def theory_finding(out: Path) -> Finding:
@@ -203,7 +224,8 @@ over seeds, each seed with its own base model; the primary endpoints (ΔPass@1 a
 step, held-out problems) were named before the first DS run of this experiment, in `rl/experiments/cpu/REGIME.md`.
 """
 
-RULE = """## How a verdict comes about
+RULE = """
+## How a verdict comes about
 
 *Reproduced*: every interval of the claim lies on the claimed side of zero. *In part*: at least one, not all.
 *Contradicted*: one lies on the other side and none on the claimed side. *No difference shown at this scale*: all hold
@@ -276,7 +298,8 @@ def main() -> int:
         print(f"rl.reproduction: {error}", file=sys.stderr)
         return 2
     command = f"`python -m rl.sweep rl/experiments/{options.scale}/{options.experiment}.yaml`"
-    findings = [theory_finding(options.out), *experiment_findings(results, command), *NOT_RUN]
+    experiment = [*experiment_findings(results, command), inference_finding(results, command)]
+    findings = [theory_finding(options.out), *experiment, *NOT_RUN]
     write_text(options.out / "REPRODUCTION.md", document(findings, all_differences(results)))
     write_text(options.out / "REPRODUCTION-table.md", markdown_table(findings) + "\n")
     print(f"{options.out / 'REPRODUCTION.md'}: {len(findings)} claims, from {results.origin}")
