@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from accelerate.utils import broadcast_object_list
 
 T = TypeVar("T")
@@ -14,6 +15,13 @@ T = TypeVar("T")
 def processes() -> int:
     """How many processes this run has, as their launcher says."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def part() -> None:
+    """Wait for one another, then close what connects the processes: one that just ends can take the others down."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def decided(main: bool, decide: Callable[[], T]) -> T:

@@ -243,6 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--seed {options.seed}: must not be negative")
         config = load(options.config, options.set)
         line = train(config, options.method, options.seed, options.out, options.replace)
+        together.part()
         if int(os.environ.get("RANK", "0")) == 0:
             print(line)
     except (ConfigError, RunError) as error:
