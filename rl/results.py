@@ -101,7 +101,8 @@ def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "he
             _one_regime(runs)
             return Results(experiment, origin, runs)
     raise ResultError(
-        f"{experiment}: not run; `python -m rl.sweep rl/experiments/{scale}/{experiment}.yaml` makes its results"
+        f"{experiment}: not run; `python -m rl.sweep rl/experiments/{scale}/{experiment}.yaml --methods grpo,ds-grpo "
+        "--seeds 0,1,2` makes its results"
     )
 
 
