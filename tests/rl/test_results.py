@@ -24,7 +24,7 @@ def test_reads_every_run(tmp_path: Path) -> None:
 
 
 def test_nothing_there_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(ResultError, match=r"absent: not run; `python -m rl.sweep .*absent.yaml`"):
+    with pytest.raises(ResultError, match=r"absent: not run; `python -m rl.sweep .*absent.yaml --methods"):
         load("absent", tmp_path)
 
 
