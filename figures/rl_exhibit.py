@@ -26,33 +26,38 @@ def arguments(name: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def figure(name: str, frame: Callable[[Results], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]) -> int:
-    """Draw the figure `name` from recorded runs; 2 and one line on standard error if they are not there."""
+def _make(
+    name: str, frame: Callable[[Results], pd.DataFrame], write: Callable[[pd.DataFrame, Results, Path], None]
+) -> int:
     options = arguments(name)
     try:
         results = load(options.experiment, options.out, options.scale)
         data = frame(results)
     except ResultError as error:
-        print(f"{name}: not drawn: {error}", file=sys.stderr)
+        print(f"{name}: not made: {error}", file=sys.stderr)
         return 2
-    style.use()
-    style.save(draw(data), name, data, options.out)
-    print(f"{name}: drawn from {results.experiment} ({results.origin})")
+    write(data, results, options.out)
+    print(f"{name}: made from {results.experiment} ({results.origin})")
     return 0
+
+
+def figure(name: str, frame: Callable[[Results], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]) -> int:
+    """Draw the figure `name` from recorded runs; 2 and one line on standard error if they are not there."""
+
+    def write(data: pd.DataFrame, results: Results, out: Path) -> None:
+        style.use()
+        style.save(draw(data), name, data, out)
+
+    return _make(name, frame, write)
 
 
 def table(name: str, frame: Callable[[Results], pd.DataFrame], caption: str) -> int:
     """Write the table `name` as CSV, Markdown and TeX; 2 and one line on standard error if its runs are not there."""
-    options = arguments(name)
-    try:
-        results = load(options.experiment, options.out, options.scale)
-        data = frame(results)
-    except ResultError as error:
-        print(f"{name}: not written: {error}", file=sys.stderr)
-        return 2
-    style.save_table(name, data, options.out, f"{caption} Experiment {results.experiment}, {results.origin}.")
-    print(f"{name}: written from {results.experiment} ({results.origin})")
-    return 0
+
+    def write(data: pd.DataFrame, results: Results, out: Path) -> None:
+        style.save_table(name, data, out, f"{caption} Experiment {results.experiment}, {results.origin}.")
+
+    return _make(name, frame, write)
 
 
 def with_interval(found: dict[str, Any], sign: str = "") -> str:
