@@ -22,8 +22,9 @@ def write_run(
     shared: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
     gini: float = 0.5,
+    gap: np.ndarray | float = 2.0,
 ) -> Path:
-    """One run folder under `out`, with the given C for each problem."""
+    """One run folder under `out`, with the given C for each problem; gap: E_I[log pi] − E_K[log pi], nats."""
     folder = out / "runs" / experiment / f"seed{seed}" / method
     folder.mkdir(parents=True)
     parts = {"name": experiment, "scale": "cpu", "task": {"numbers": 3}, "base": {"layers": 2}, "train": {"steps": 20}}
@@ -39,6 +40,8 @@ def write_run(
             "gini_simpson": np.full(n, gini),
             "entropy": np.full(n, 2 * gini),
             "coverage_128": np.full(n, 4 * gini),
+            "logp_correct": np.full(n, -5.0),
+            "logp_incorrect": np.full(n, -5.0) + gap,
         }
     )
     table.to_parquet(folder / "eval-heldout.parquet")
@@ -48,8 +51,16 @@ def write_run(
     if method != "base":
         rows = [
             {"step": step, "reward": 0.3 + step / 100, "entropy": 1 - step / 50, "loss": 0.0}
-            | ({"val/pass@1": 0.3 + step / 100, "val/gini_simpson": 0.6 - step / 100} if step % 10 == 0 else {})
-            for step in range(1, 21)
+            | (
+                {
+                    "val/pass@1": 0.3 + step / 100,
+                    "val/pass@128": 0.9 - step / 100,
+                    "val/gini_simpson": 0.6 - step / 100,
+                }
+                if step % 10 == 0
+                else {}
+            )
+            for step in range(21)
         ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

@@ -1,0 +1,79 @@
+"""What the exhibits of the contest share: several experiments at once, from one answer a problem to many."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures import style
+from rl.results import ResultError, Results, load
+
+EXPERIMENTS = ("maze-perfect", "maze-looped", "countdown")  # few answers first
+LABELS = {
+    "maze-perfect": "maze, one path",
+    "maze-looped": "maze, many paths",
+    "countdown": "Countdown",
+}
+Contest = Mapping[str, Results]
+
+
+def load_all(out: Path, scale: str) -> dict[str, Results]:
+    """The experiments of the contest that were run, by name; raises ResultError if none was."""
+    found: dict[str, Results] = {}
+    missing: list[str] = []
+    for name in EXPERIMENTS:
+        try:
+            found[name] = load(name, out, scale)
+        except ResultError as error:
+            if "not run" not in str(error):
+                raise
+            missing.append(str(error))
+    if not found:
+        raise ResultError(missing[0])
+    return found
+
+
+def heuristics(results: Results) -> list[str]:
+    """The methods to hold against GRPO: all that were run but the base and GRPO itself."""
+    return [name for name in results.methods() if name not in ("base", "grpo")]
+
+
+def _make(name: str, write: Callable[[Contest, Path], None]) -> int:
+    parser = argparse.ArgumentParser(prog=f"python -m figures.{name}")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="the runs at hand, and where the exhibit goes")
+    parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
+    options = parser.parse_args()
+    try:
+        contest = load_all(options.out, options.scale)
+        write(contest, options.out)
+    except ResultError as error:
+        print(f"{name}: not made: {error}", file=sys.stderr)
+        return 2
+    print(f"{name}: made from " + ", ".join(f"{one.experiment} ({one.origin})" for one in contest.values()))
+    return 0
+
+
+def figure(name: str, frame: Callable[[Contest], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]) -> int:
+    """Draw the figure `name` from the contest's recorded runs; 2 and one line if there are none."""
+
+    def write(contest: Contest, out: Path) -> None:
+        data = frame(contest)
+        style.use()
+        style.save(draw(data), name, data, out)
+
+    return _make(name, write)
+
+
+def table(name: str, frame: Callable[[Contest], pd.DataFrame], caption: str) -> int:
+    """Write the table `name` as CSV, Markdown and TeX; 2 and one line if there are no runs."""
+
+    def write(contest: Contest, out: Path) -> None:
+        origins = ", ".join(f"{one.experiment} ({one.origin})" for one in contest.values())
+        style.save_table(name, frame(contest), out, f"{caption} Experiments: {origins}.")
+
+    return _make(name, write)

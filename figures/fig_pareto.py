@@ -1,0 +1,57 @@
+"""Correctness against breadth: the trace of every method from its base, Pass@1 against Pass@128 along training."""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures import style
+from figures.contest import LABELS, Contest, figure
+from rl.results import ResultError
+
+AXES = {"x": "val/pass@1", "y": "val/pass@128"}
+
+
+def frame(contest: Contest) -> pd.DataFrame:
+    """Rows (experiment, method, step): Pass@1 and Pass@128 on validation problems, means over seeds."""
+    rows = []
+    for name, results in contest.items():
+        for method in (method for method in results.methods() if method != "base"):
+            curves = []
+            for run in results.of(method).values():
+                if not set(AXES.values()) <= set(run.metrics):
+                    raise ResultError(f"{run.folder}: metrics.jsonl lacks {' or '.join(AXES.values())}; run it again")
+                curves.append(run.metrics.set_index("step")[list(AXES.values())].dropna())
+            mean = pd.concat(curves).groupby(level="step").mean()
+            for step, values in mean.iterrows():
+                point = {key: values[column] for key, column in AXES.items()}
+                rows.append({"experiment": name, "method": method, "step": step, **point, "seeds": len(curves)})
+    return pd.DataFrame(rows)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """One panel a task; a line for each method, its end marked; the base is where all begin."""
+    names = list(dict.fromkeys(data["experiment"]))
+    fig, panels = plt.subplots(1, len(names), figsize=(2.4 * len(names), 3.6), squeeze=False, layout="constrained")
+    for axes, name in zip(panels[0], names):
+        part = data[data["experiment"] == name]
+        for method, rows in part.groupby("method", sort=False):
+            ordered = rows.sort_values("step")
+            color = style.COLORS[str(method)]
+            axes.plot(ordered["x"], ordered["y"], color=color, linewidth=1, alpha=0.8, label=style.LABELS[str(method)])
+            axes.plot(*ordered[["x", "y"]].iloc[-1], marker="o", ms=5, color=color)
+        start = part[part["step"] == 0][["x", "y"]].mean()
+        axes.plot(*start, marker="*", ms=10, color=style.COLORS["base"])
+        axes.set_title(LABELS[name])
+        axes.set_xlabel("Pass@1 (validation)")
+    panels[0][0].set_ylabel("Pass@128 (validation)")
+    handles = {label: handle for axes in panels[0] for handle, label in zip(*axes.get_legend_handles_labels())}
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, max(2, len(names) + 1)))
+    return fig
+
+
+if __name__ == "__main__":
+    sys.exit(figure("fig_pareto", frame, draw))

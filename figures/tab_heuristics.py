@@ -1,0 +1,46 @@
+"""Every method on every task of the contest: its level, its difference to GRPO, and DS-GRPO's difference to it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pandas as pd
+
+from figures.contest import Contest, table
+from figures.rl_exhibit import with_interval
+from rl.analysis import common, interval, pass_at
+from rl.results import Results
+
+KS = (1, 128, 1024)
+
+
+def _against(results: Results, method: str, reference: str, k: int) -> str:
+    seeds = common(results, method, reference)
+    ours, theirs = ([pass_at(k)(results.of(which)[seed]) for seed in seeds] for which in (method, reference))
+    return with_interval(interval(ours, theirs), "+")
+
+
+def frame(contest: Contest) -> pd.DataFrame:
+    """Rows (task, method): options, seeds, Pass@k, its difference to GRPO, and DS-GRPO's difference to it."""
+    rows = []
+    for name, results in contest.items():
+        for method in results.methods():
+            runs = results.of(method)
+            chosen = next(iter(runs.values())).config.get("method", {})
+            options = ", ".join(f"{key} {value}" for key, value in chosen.items() if key != "name")
+            row: dict[str, Any] = {"task": name, "method": method, "options": options, "seeds": str(len(runs))}
+            for k in KS:
+                row[f"Pass@{k}"] = with_interval(interval([pass_at(k)(run) for run in runs.values()]))
+            for k in KS:
+                row[f"Δ@{k} to grpo"] = "" if method == "grpo" else _against(results, method, "grpo", k)
+            if "ds-grpo" in results.methods():
+                for k in KS:
+                    same = method == "ds-grpo"
+                    row[f"ds-grpo − it, @{k}"] = "" if same else _against(results, "ds-grpo", method, k)
+            rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+if __name__ == "__main__":
+    sys.exit(table("tab_heuristics", frame, "The contest; held-out problems, 95% intervals over seeds."))

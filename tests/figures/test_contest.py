@@ -1,0 +1,72 @@
+"""The contest's exhibits: several tasks at once, from recorded runs alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from recorded import write_run
+
+from figures import contest, fig_heuristics, fig_pareto, tab_heuristics, tab_prediction
+from repro.manifest import ROOT
+
+METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}
+EXHIBITS = {"fig_heuristics": ".png", "fig_pareto": ".png", "tab_heuristics": ".md", "tab_prediction": ".md"}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for experiment in contest.EXPERIMENTS[:2]:
+        for seed in range(3):
+            noise = rng.uniform(-0.05, 0.05, 30)
+            for method, mean in METHODS.items():
+                write_run(tmp_path, method, seed, mean + noise + seed / 100, experiment)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_made_from_recorded_runs(out: Path, name: str) -> None:
+    command = [sys.executable, "-m", f"figures.{name}", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "maze-perfect (run at hand)" in done.stdout
+    assert (out / "figures" / f"{name}{EXHIBITS[name]}").stat().st_size > 100
+
+
+def test_numbers_are_those_of_the_runs(out: Path) -> None:
+    found = contest.load_all(out, "cpu")
+    points = fig_heuristics.frame(found).set_index(["experiment", "method", "k"])
+    assert points.loc[("maze-looped", "ds-grpo", 1), "mean"] == pytest.approx(0.1)
+    assert points.loc[("maze-looped", "entropy-bonus", 1), "high"] < 0
+    traces = fig_pareto.frame(found)
+    assert set(traces["method"]) == set(METHODS) - {"base"}
+    rows = tab_heuristics.frame(found).set_index(["task", "method"])
+    assert rows.loc[("maze-perfect", "entropy-penalty"), "ds-grpo − it, @1"].startswith("+0.050")
+    assert rows.loc[("maze-perfect", "grpo"), "Δ@1 to grpo"] == ""
+
+
+def test_a_prediction_that_fails_is_called_that(out: Path) -> None:
+    """The runs above: a positive gap foresees the bonus, and the penalty is what helped."""
+    rows = tab_prediction.frame(contest.load_all(out, "cpu")).set_index(["task", "method"])
+    assert rows.loc[("maze-perfect", "entropy-bonus"), "foreseen to help"] == "bonus"
+    assert rows.loc[("maze-perfect", "entropy-bonus"), "sign"] == "against"
+    assert rows.loc[("maze-perfect", "entropy-penalty"), "sign"] == "against"
+
+
+def test_nothing_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "EXPERIMENTS", ("absent",))
+    with pytest.raises(contest.ResultError, match="absent: not run"):
+        contest.load_all(tmp_path, "cpu")
+
+
+def test_one_damaged_run_is_not_passed_over(out: Path) -> None:
+    table = out / "runs" / "maze-looped" / "seed0" / "grpo" / "eval-heldout.parquet"
+    assert isinstance(pd.read_parquet(table), pd.DataFrame)
+    table.unlink()
+    with pytest.raises(contest.ResultError, match="missing; evaluate the run again"):
+        contest.load_all(out, "cpu")
