@@ -17,10 +17,12 @@ import torch
 
 from rl.baselines.diversity import (
     DarlingConfig,
+    HistoricalConfig,
     OutcomeConfig,
     UnlikelinessConfig,
     darling,
     outcome_batch,
+    outcome_historical,
     unlikeliness,
 )
 from rl.baselines.entropy import EntropyAdvantageConfig, entropy_advantage
@@ -50,7 +52,7 @@ class Method:
 
     options: its options. trl: arguments of `GRPOConfig` that belong to the method. bounds: closed intervals for the
     numbers among options and `trl`, so that a name never stands for its opposite. fixed: options the name pins down.
-    entropies: whether it looks at the entropy of each token.
+    entropies: whether it looks at the entropy of each token. history: whether at the answers of earlier batches.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Method:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
     entropies: bool = False
+    history: bool = False
 
     def settings(self) -> dict[str, Any]:
         """All that can be overridden, with its value."""
@@ -165,6 +168,13 @@ METHODS: dict[str, Method] = {
             "answers that others in the group give cost (Song et al. 2025, batch form; formula from summaries)",
             outcome_batch,
             OutcomeConfig(),
+        ),
+        Method(
+            "outcome-historical",
+            "answers that earlier batches gave often earn less (Song et al. 2025, UCB forms; from summaries)",
+            outcome_historical,
+            HistoricalConfig(),
+            history=True,
         ),
         Method("maxrl", "advantages divided by the group's accuracy (Tajwar et al. 2026)", maxrl, MaxRLConfig()),
         Method("f-grpo", "easy problems weigh less (Plyusov et al. 2026)", f_grpo, FGrpoConfig()),

@@ -23,6 +23,7 @@ class Rollouts:
     correct: (B,), integers: CORRECT, INCORRECT or UNSCORABLE. groups: (B,), integers, one value per group.
     answers: (B,), integers, the same for two rollouts iff they give the same answer; None where nobody said.
     entropies: (B, T), of the next-token law at each token, in nats; only for methods that ask for it.
+    seen: (B,), how often the row's answer was given to its prompt in earlier batches; only for methods that ask for it.
     """
 
     rewards: torch.Tensor
@@ -33,6 +34,7 @@ class Rollouts:
     groups: torch.Tensor
     answers: torch.Tensor | None = None
     entropies: torch.Tensor | None = None
+    seen: torch.Tensor | None = None
 
 
 def check_choice(name: str, value: object, choices: object) -> None:

@@ -23,6 +23,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
 from rl import methods
+from rl.history import History
 from rl.methods import Method
 from rl.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
 from rl.stepstats import TermStatistics, distinct_correct
@@ -89,7 +90,8 @@ class DSGRPOTrainer(GRPOTrainer):
         self.correctness = correctness
         self.answers = answers
         self._term_statistics = TermStatistics(self.accelerator.device)
-        self._scored: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self._scored: dict[str, torch.Tensor] | None = None
+        self.history = History() if self.method.history else None
         self._awaiting_logps: dict[str, Any] | None = None
 
     def _calculate_rewards(
@@ -111,7 +113,11 @@ class DSGRPOTrainer(GRPOTrainer):
         everyone = gather_object([str(text) for text in texts])
         found = distinct_correct(correct.tolist(), everyone, size)
         self._metrics[mode]["distinct_correct"].append(found)
-        self._scored = (rewards.masked_fill(per_function.isnan().all(dim=1), torch.nan), correct, answer_ids(everyone))
+        rewards = rewards.masked_fill(per_function.isnan().all(dim=1), torch.nan)
+        self._scored = {"rewards": rewards, "correct": correct, "answers": answer_ids(everyone)}
+        if self.history is not None and mode == "train":
+            asked = gather_object([str(prompt) for prompt in prompts])
+            self._scored["seen"] = torch.tensor(self.history.look(asked, everyone))
         return per_function
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -121,26 +127,24 @@ class DSGRPOTrainer(GRPOTrainer):
         if self._shaping is None or mode == "eval":
             return output
         assert self._scored is not None
-        rewards, correct, answers = self._scored
         rows = len(output["advantages"])
         local = slice(self.accelerator.process_index * rows, (self.accelerator.process_index + 1) * rows)
-        groups = torch.arange(len(correct)) // size
-        everyone = {"rewards": rewards, "correct": correct, "groups": groups, "answers": answers}
-        mine = {key: value[local].to(rewards.device) for key, value in everyone.items()}
+        everyone = {**self._scored, "groups": torch.arange(len(self._scored["correct"])) // size}
+        mine = {key: value[local].to(output["advantages"].device) for key, value in everyone.items()}
 
         logps = output.get("old_per_token_logps")
         alone = self.accelerator.num_processes == 1 and self.args.steps_per_generation == 1
         if logps is None and self._shaping.whole_groups and not alone:
             logps = self._logps_without_gradient(output)
         if logps is None or self.method.entropies:
-            output.update({f"rollouts_{key}": value for key, value in mine.items()})
+            output.update({f"{_ROWS}{key}": value for key, value in mine.items()})
         else:
             output["advantages"] = self._shaped(output, logps, mine)
         return output
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """As TRL's; when the rows still wait for their term, this very pass supplies what it is made of."""
-        if not self.model.training or "rollouts_correct" not in inputs:
+        if not self.model.training or f"{_ROWS}correct" not in inputs:
             return super()._compute_loss(model, inputs)
         inputs = dict(inputs)  # TRL may hand out a buffered slice again: the term must not enter it
         self._awaiting_logps = inputs
@@ -154,7 +158,7 @@ class DSGRPOTrainer(GRPOTrainer):
         found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         inputs, self._awaiting_logps = self._awaiting_logps, None
         if inputs is not None:
-            mine = {key: inputs[f"rollouts_{key}"] for key in ("rewards", "correct", "groups", "answers")}
+            mine = {key.removeprefix(_ROWS): value for key, value in inputs.items() if key.startswith(_ROWS)}
             if self.method.entropies:
                 mine["entropies"] = found[1].detach()
             old = inputs.get("old_per_token_logps")
@@ -211,6 +215,7 @@ class DSGRPOTrainer(GRPOTrainer):
         super().log(logs, start_time)
 
 
+_ROWS = "rollouts_"  # begins the keys of a generation batch that `Rollouts` is made of
 _NOT_COLUMNS = ("prompt", "completion", "completion_ids")
 
 

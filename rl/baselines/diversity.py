@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from rl.baselines.groups import mates, same_answer, tally
 from rl.baselines.options import OverGroups, check_flag, check_number
 from rl.baselines.reweighted import SequenceReduction
-from rl.rollouts import Rollouts, check_choice, group_total, normalise, reduce_logps
+from rl.rollouts import UNSCORABLE, Rollouts, check_choice, group_total, normalise, reduce_logps
 from rl.smoothing import FlatGroups
 
 UNLIKELINESS_EPS = 1e-6
@@ -85,6 +86,57 @@ def outcome_batch(rows: Rollouts, config: OutcomeConfig) -> torch.Tensor:
     group = tally(rows)
     value = rows.base - config.strength * same_answer(rows) / group.size.clamp(min=1)
     return torch.where(group.scored, value, rows.base)
+
+
+UcbForm = Literal["ucb", "mean", "con"]
+
+
+@dataclass(frozen=True)
+class HistoricalConfig(OverGroups):
+    """strength: lambda, .2 (M). form: what is subtracted from the bonus b_i = min(1, n^-1/2): nothing (`ucb`), the mean
+    b of the other rollouts of the group (`mean`), or the constant `offset` (`con`: .5 on medium data, 1, a mere
+    penalty, on easy data; M).
+    """
+
+    strength: float = 0.2
+    form: UcbForm = "con"
+    offset: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number("strength", self.strength, 0.0)
+        check_number("offset", self.offset, 0.0, 1.0)
+        check_choice("form", self.form, UcbForm)
+
+    @property
+    def active(self) -> bool:
+        """Whether the bonus is there."""
+        return self.strength > 0
+
+    @property
+    def whole_groups(self) -> bool:
+        """Whether the other rollouts of the group are looked at."""
+        return self.form == "mean"
+
+
+def outcome_historical(rows: Rollouts, config: HistoricalConfig) -> torch.Tensor:
+    """Outcome-based exploration, historical forms (Song, Kempe, Munos, 2509.06941). Confidence M.
+
+    A_i + strength e_i, e_i = b_i − (0 | mean over j ≠ i of b_j | offset), b_i = min(1, n(x, o_i)^-1/2), and 1 where
+    n = 0: n is how often earlier batches gave the answer to this prompt, whether right or wrong. Unverified: whether
+    n counts the batch at hand (here: not). e is not divided by a std. Unscorable rows keep A_i and count for no mean.
+    Raises ValueError if the rows carry no counts.
+    """
+    if not config.active:
+        return rows.base
+    if rows.seen is None:
+        raise ValueError("seen=None: this method needs to know how often an answer was given before")
+    scored = rows.correct != UNSCORABLE
+    bonus = rows.seen.clamp(min=1).to(rows.base.dtype).rsqrt().masked_fill(~scored, 0.0)
+    offset = bonus.new_full((), config.offset if config.form == "con" else 0.0)
+    if config.form == "mean":
+        others = (tally(rows).size - 1).clamp(min=1)
+        offset = (group_total(bonus, rows.groups) - bonus) / others
+    return torch.where(scored, rows.base + config.strength * (bonus - offset), rows.base)
 
 
 @dataclass(frozen=True)

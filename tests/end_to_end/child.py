@@ -60,6 +60,7 @@ def _hooked(owner: Any, name: str, when: Any, action: Any, after: bool = False) 
 def run(arguments: list[str], event: str | None, errors: str) -> None:
     """`rl.train` with `arguments`; `event` names what happens on the way; standard error goes to the file `errors`."""
     from rl import runs, train
+    from rl.history import History
     from rl.resume import ExactTrainer
 
     sys.stderr = open(errors, "w", buffering=1)  # noqa: SIM115 (until the process ends)
@@ -80,6 +81,8 @@ def run(arguments: list[str], event: str | None, errors: str) -> None:
         ExactTrainer._load_rng_state = lambda self, checkpoint: None
     elif event == "optimizer not restored":
         ExactTrainer._load_optimizer_and_scheduler = lambda self, checkpoint: None
+    elif event == "history not restored":
+        History.load = lambda self, folder: None  # type: ignore[method-assign]
     elif event is not None:
         raise ValueError(event)
     code = train.main(arguments)
@@ -99,15 +102,16 @@ def _torn(out: str) -> None:
 class Runs:
     """Starts runs of the tiny experiment; all share one base model."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, method: str = "ds-grpo") -> None:
         self.config = config
+        self.method = method
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["rl.train"])
 
     def __call__(self, out: Path, event: str | None = None, *more: str) -> tuple[int, str]:
         """Exit status (negative: killed by that signal) and standard error."""
         errors = out.parent / f"{out.name}.err"
-        arguments = [str(self.config), "--method", "ds-grpo", "--seed", "0", *more, "--out", str(out)]
+        arguments = [str(self.config), "--method", self.method, "--seed", "0", *more, "--out", str(out)]
         process = self._context.Process(target=run, args=(arguments, event, str(errors)))
         process.start()
         process.join(timeout=120)

@@ -20,10 +20,10 @@ from child import RUN, Runs, write_config
 from rl import runs as run_folders
 
 
-def outcome(out: Path) -> tuple[bytes, list[dict[str, object]]]:
+def outcome(out: Path, run: Path = RUN) -> tuple[bytes, list[dict[str, object]]]:
     """The final weights and the metric rows, wall times left out."""
-    rows = [json.loads(line) for line in (out / RUN / "metrics.jsonl").read_text().splitlines()]
-    return (out / RUN / "model" / "model.safetensors").read_bytes(), [
+    rows = [json.loads(line) for line in (out / run / "metrics.jsonl").read_text().splitlines()]
+    return (out / run / "model" / "model.safetensors").read_bytes(), [
         {key: value for key, value in row.items() if key != "wall_s"} for row in rows
     ]
 
@@ -60,6 +60,21 @@ def test_killed_run_ends_as_one_that_was_not(start: Runs, reference: Path, out: 
     assert outcome(out) == outcome(reference)
     assert not list(out.rglob("*.saving"))
     assert not list(out.rglob("training_args.bin"))
+
+
+def test_answers_of_earlier_batches_are_not_forgotten(start: Runs, tmp_path: Path) -> None:
+    """Four problems that come again and again; forgetting what was answered (the negative control) is noticed."""
+    historical = Runs(start.config, "outcome-historical")
+    run = RUN.parent / historical.method
+    few = ("--set", "task.problems=54")
+    whole, killed, forgetful = (tmp_path / name for name in ("whole", "killed", "forgetful"))
+    assert historical(whole, None, *few)[0] == 0
+    for out, event in ((killed, None), (forgetful, "history not restored")):
+        shutil.copytree(whole / "bases", out / "bases")
+        assert historical(out, "mid-window", *few)[0] == -signal.SIGKILL
+        assert historical(out, event, *few)[0] == 0
+    assert outcome(killed, run) == outcome(whole, run)
+    assert outcome(forgetful, run)[0] != outcome(whole, run)[0]
 
 
 @pytest.mark.parametrize("event", ["random state not restored", "optimizer not restored"])

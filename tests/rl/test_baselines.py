@@ -21,10 +21,12 @@ import rl.baselines.passk
 import rl.baselines.reweighted
 from rl.baselines.diversity import (
     DarlingConfig,
+    HistoricalConfig,
     OutcomeConfig,
     UnlikelinessConfig,
     darling,
     outcome_batch,
+    outcome_historical,
     unlikeliness,
 )
 from rl.baselines.entropy import EntropyAdvantageConfig, entropy_advantage
@@ -42,6 +44,7 @@ class Row:
     length: int
     answer: int
     base: float
+    seen: int = 0
 
 
 def judged_by(row: Row, reduction: str) -> float | None:
@@ -134,6 +137,16 @@ def slow_outcome(group: list[Row], o: OutcomeConfig) -> list[float]:
     ]
 
 
+def slow_historical(group: list[Row], o: HistoricalConfig) -> list[float]:
+    bonus = [1.0 if row.seen == 0 else min(1.0, 1 / math.sqrt(row.seen)) for row in group]
+    out = []
+    for i, row in enumerate(group):
+        others = [b for j, b in enumerate(bonus) if j != i]
+        offset = {"ucb": 0.0, "con": o.offset, "mean": mean(others) if others else 0.0}[o.form]
+        out.append(row.base + o.strength * (bonus[i] - offset))
+    return out
+
+
 def slow_darling(group: list[Row], o: DarlingConfig) -> list[float]:
     n = len(group)
     shaped = []
@@ -152,6 +165,7 @@ FAST_AND_SLOW: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., list[f
     "UcpoConfig": (ucpo, slow_ucpo, True),
     "UnlikelinessConfig": (unlikeliness, slow_unlikeliness, False),
     "OutcomeConfig": (outcome_batch, slow_outcome, True),
+    "HistoricalConfig": (outcome_historical, slow_historical, True),
     "DarlingConfig": (darling, slow_darling, False),
 }
 OPTIONS: list[Any] = [
@@ -167,6 +181,7 @@ OPTIONS: list[Any] = [
     *(UcpoConfig(tau, reduction) for tau in (0.2, 1.0) for reduction in ("mean", "sum")),
     *(UnlikelinessConfig(s, r, f) for s in (0.25, 1.0) for r in ("mean", "sum") for f in ("keep", "zero")),
     OutcomeConfig(0.2),
+    *(HistoricalConfig(0.2, form) for form in ("ucb", "mean", "con")),
     *(DarlingConfig(std) for std in (False, True)),
 ]
 
@@ -179,6 +194,7 @@ def slow(rows: Rollouts, option: Any) -> np.ndarray:
     """Group by group, over its scorable rollouts."""
     _, loop, keeps = FAST_AND_SLOW[type(option).__name__]
     assert rows.answers is not None
+    assert rows.seen is not None
     out = rows.base.numpy().copy() if keeps else np.zeros(len(rows.base))
     for group in rows.groups.unique():
         who = [i for i in range(len(out)) if rows.groups[i] == group and rows.correct[i] != UNSCORABLE]
@@ -186,7 +202,9 @@ def slow(rows: Rollouts, option: Any) -> np.ndarray:
         for i in who:
             kept = [float(rows.logps[i, t]) for t in range(rows.mask.shape[1]) if rows.mask[i, t]]
             logp = sum(kept) if kept else None
-            made.append(Row(int(rows.correct[i]), logp, len(kept), int(rows.answers[i]), float(rows.base[i])))
+            made.append(
+                Row(int(rows.correct[i]), logp, len(kept), int(rows.answers[i]), float(rows.base[i]), int(rows.seen[i]))
+            )
         if made:
             out[who] = loop(made, option)
     return out
@@ -214,6 +232,7 @@ def random_rows(seed: int, groups: int = 4, size: int = 6, width: int = 5) -> Ro
         groups=torch.tensor(group),
         answers=torch.tensor(drawn % 4),
         entropies=torch.tensor(rng.exponential(1.0, (count, width))),
+        seen=torch.tensor(rng.choice([0, 1, 2, 9, 400], count)),
     )
 
 
@@ -254,6 +273,7 @@ def test_agrees_with_slow_loop_on_any_shape(seed: int, groups: int, size: int, w
             lambda real: lambda *a: (-real(*a)[0], real(*a)[1]),
         ),
         (OutcomeConfig(), rl.baselines.groups, "mates", lambda real: lambda groups: real(groups).fill_diagonal_(True)),
+        (HistoricalConfig(form="mean"), rl.baselines.diversity, "UNSCORABLE", lambda real: INCORRECT),
         (DarlingConfig(), rl.baselines.groups, "mates", lambda real: lambda groups: real(groups * 0)),
     ],
     ids=lambda value: type(value).__name__ if dataclasses.is_dataclass(value) else "",
@@ -284,6 +304,7 @@ def example(correct: Sequence[int] = (1, 0, 0, 1), answers: Sequence[int] = (7, 
         correct=torch.tensor(correct),
         groups=groups,
         answers=torch.tensor(answers),
+        seen=torch.tensor([{7: 9, 3: 4, 9: 0}.get(answer, 0) for answer in answers]),
     )
 
 
@@ -297,6 +318,9 @@ def example(correct: Sequence[int] = (1, 0, 0, 1), answers: Sequence[int] = (7, 
         (PkpoConfig(2, "loo"), (4 / 18, -4 / 3, -4 / 3, 4 / 18)),
         (PkpoConfig(2, "loo-1"), (4 / 3, 0, 0, 4 / 3)),
         (OutcomeConfig(0.2), (0.866 - 0.05, -0.866, -0.866, 0.866 - 0.05)),
+        (HistoricalConfig(1.0, "con", 0.5), (0.866 - 0.167, -0.866, -0.866 + 0.5, 0.866 - 0.167)),
+        (HistoricalConfig(1.0, "mean"), (0.866 - 0.278, -0.866 - 0.056, -0.866 + 0.611, 0.866 - 0.278)),
+        (HistoricalConfig(1.0, "ucb"), (0.866 + 1 / 3, -0.866 + 0.5, -0.866 + 1, 0.866 + 1 / 3)),
         (MaxRLConfig(), (1, -1, -1, 1)),
         (FGrpoConfig(0.5), (0.612, -0.612, -0.612, 0.612)),
         (UcpoConfig(0.2), (0.824, -0.866, -0.866, 0.908)),
@@ -447,6 +471,7 @@ def test_ties_are_ranked_alike() -> None:
         (f_grpo, FGrpoConfig(0.0)),
         (ucpo, UcpoConfig(0.0)),
         (outcome_batch, OutcomeConfig(0.0)),
+        (outcome_historical, HistoricalConfig(0.0)),
         (entropy_advantage, EntropyAdvantageConfig(0.0)),
     ],
 )
@@ -472,6 +497,16 @@ def test_missing_answers_are_named(function: Callable[..., torch.Tensor], option
         function(dataclasses.replace(example(), answers=None), option)
 
 
+def test_missing_counts_are_named() -> None:
+    with pytest.raises(ValueError, match="seen=None"):
+        outcome_historical(dataclasses.replace(example(), seen=None), HistoricalConfig())
+
+
+def test_an_offset_of_one_is_a_mere_penalty() -> None:
+    rows = random_rows(3)
+    assert (fast(rows, HistoricalConfig(0.2, "con", 1.0)) <= rows.base.numpy()).all()
+
+
 def test_missing_entropies_are_named() -> None:
     with pytest.raises(ValueError, match="entropies=None"):
         entropy_advantage(example(), EntropyAdvantageConfig())
@@ -493,6 +528,8 @@ def test_missing_entropies_are_named() -> None:
         (UnlikelinessConfig, {"reduction": "max"}, "reduction='max'"),
         (UnlikelinessConfig, {"flat_groups": "drop"}, "flat_groups='drop'"),
         (OutcomeConfig, {"strength": -1}, "strength=-1"),
+        (HistoricalConfig, {"form": "max"}, "form='max'"),
+        (HistoricalConfig, {"offset": 1.5}, "offset=1.5"),
         (DarlingConfig, {"std": 0}, "std=0"),
         (EntropyAdvantageConfig, {"alpha": math.inf}, "alpha=inf"),
         (EntropyAdvantageConfig, {"kappa": 0.5}, "kappa=0.5"),

@@ -27,6 +27,7 @@ BASELINES = [
         "passk-training",
         "pkpo",
         "outcome-batch",
+        "outcome-historical",
         "maxrl",
         "f-grpo",
         "ucpo",
@@ -74,7 +75,7 @@ def seen_rows(folder: Path, method: Method, **settings: Any) -> list[Rollouts]:
     settings = {"per_device_train_batch_size": len(BATCH), "max_steps": 1, **settings}
     args = WORLD.settings(folder, **settings)
     spied = dataclasses.replace(method, advantages=advantages)
-    trainer = WORLD.trainer(args, rollout_func=WORLD.handed_in([BATCH]), method=spied)
+    trainer = WORLD.trainer(args, rollout_func=WORLD.handed_in([BATCH, BATCH]), method=spied)
     trainer.train()
     return seen
 
@@ -88,6 +89,17 @@ def test_answers_are_one_for_each_trajectory(iterations: int, tmp_path: Path) ->
     assert sorted(order.tolist()) == sorted(BATCH)
     same = rows.answers[:, None] == rows.answers
     assert torch.equal(same, order[:, None] == order)
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_seen_counts_the_batches_before(iterations: int, tmp_path: Path) -> None:
+    """Two batches alike: in the second every answer was given before as often as the first batch held it."""
+    rows = seen_rows(tmp_path, get("outcome-historical"), num_iterations=iterations, max_steps=2 * iterations)
+    assert len(rows) == 2
+    assert rows[0].seen is not None
+    assert rows[1].seen is not None
+    assert not rows[0].seen.any()
+    assert sorted(rows[1].seen.tolist()) == sorted(BATCH.count(y) for y in BATCH)
 
 
 def test_entropies_are_those_of_the_policy_being_updated(tmp_path: Path) -> None:

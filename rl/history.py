@@ -1,0 +1,35 @@
+"""How often each answer was given to each prompt over the whole of training; part of a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from repro.files import write_json
+
+FILE = "history.json"
+
+
+class History:
+    """Counts n(x, o) of answers o by prompt x."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+
+    def look(self, prompts: Sequence[str], answers: Sequence[str]) -> list[int]:
+        """For each row, how often its answer was given to its prompt in earlier batches; then count this batch."""
+        before = [self._counts.get(prompt, Counter())[answer] for prompt, answer in zip(prompts, answers)]
+        for prompt, answer in zip(prompts, answers):
+            self._counts.setdefault(prompt, Counter())[answer] += 1
+        return before
+
+    def save(self, folder: Path) -> None:
+        """Write `history.json` into `folder`."""
+        write_json(folder / FILE, self._counts)
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote."""
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        self._counts = {prompt: Counter(counts) for prompt, counts in found.items()}
