@@ -30,9 +30,8 @@ def copies(out: Path, root: Path = ROOT) -> list[tuple[Path, Path]]:
         for name in RUN_FILES:
             if (manifest.parent / name).is_file():
                 found.append((manifest.parent / name, root / "results" / scale / folder / name))
-    search = out / "runs" / "search.json"
-    if search.is_file():
-        found.append((search, root / "results" / "cpu" / "search.json"))
+    for search in sorted((out / "runs").glob("search-*.json")):
+        found.append((search, root / "results" / "cpu" / search.name))
     for source in sorted((out / "figures").glob("*")):
         if source.suffix in EXHIBIT_SUFFIXES:
             found.append((source, root / "figures" / source.name))

@@ -1,7 +1,8 @@
 """`python -m rl.search SEARCH`: choose each method's coefficients, one run per candidate, on validation problems alone.
 
 Every method gets the same number of candidates and the same steps on the same pilot seed. The score of a run is the
-mean of Pass@1 and Pass@1024 on the validation problems at its last step. All runs, losers too, go into `search.json`.
+mean of Pass@1 and Pass@1024 on the validation problems at its last step. All runs, losers too, go into
+`search-EXPERIMENT.json`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import yaml
 from repro.files import write_json
 from repro.manifest import manifest
 from rl import runs
+from rl.progress import duration
 from rl.runs import Metrics
 
 SCORED = ("val/pass@1", "val/pass@1024")
@@ -112,7 +114,9 @@ def main() -> int:
         for trial, result in zip(trials, pool.map(lambda trial: run(search, trial, options.out), trials)):
             results.append(result)
             shown = f"{result['score']:.4f}" if result["score"] is not None else result["failure"]
-            print(f"{len(results)}/{len(trials)} {trial.method} {trial.options}: {shown}", flush=True)
+            left = (time.time() - started) / len(results) * (len(trials) - len(results))
+            eta = f", ETA {duration(left)}" if left else ""
+            print(f"{len(results)}/{len(trials)} {trial.method} {trial.options}: {shown}{eta}", flush=True)
     config = {
         "search": options.search.name,
         "experiment": search.experiment.name,
@@ -120,7 +124,7 @@ def main() -> int:
         "methods": sorted(wanted),
     }
     record = {"chosen": best(results), "trials": results}
-    path = options.out / "runs" / "search.json"
+    path = options.out / "runs" / f"search-{search.experiment.stem}.json"
     write_json(path, {**record, "manifest": manifest(config, search.seed, started)})
     print(f"chosen: {record['chosen']}; all trials in {path}")
     return 0 if all(result["score"] is not None for result in results) else 1
