@@ -22,9 +22,12 @@ stage curves   "the data behind the theory's figures" --reads theory \
                -- theory.exhibits --out "$OUT"
 
 # ── 2. The experiment: a base model made here, GRPO, DS-GRPO, one base per seed ──────────────────────────────────
-stage runs     "base, training and evaluation: $METHODS; seeds $SEEDS" \
-               --module rl.train --module rl.pretrain --module rl.evaluate --reads "$EXPERIMENT" "${RUNS[@]}" \
-               -- rl.sweep "$EXPERIMENT" --methods "$METHODS" --seeds "$SEEDS" --jobs "$JOBS" --out "$OUT"
+runs "$EXPERIMENT" grpo,ds-grpo "$SEEDS"
+if [[ $FULL ]]; then # all else that is committed
+    [[ $SCALE != cpu ]] || search rl/experiments/search/countdown.yaml
+    runs "$EXPERIMENT" ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty 0,1,2 -others
+    [[ $SCALE != cpu ]] || runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 -linear
+fi
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────
 for script in figures/fig_*.py figures/tab_*.py; do
@@ -32,7 +35,7 @@ for script in figures/fig_*.py figures/tab_*.py; do
 done
 
 # ── 4. The verdicts, and the notebooks that explain them ─────────────────────────────────────────────────────────
-stage verdicts "the paper's claims one by one" --reads "$OUT/runs/$NAME/seed*/*/eval-heldout.json" \
+stage verdicts "the paper's claims one by one" --reads "$OUT/runs/*/seed*/*/eval-heldout.json" \
                --writes "$OUT/REPRODUCTION.md" -- rl.reproduction --out "$OUT" --experiment "$NAME" --scale "$SCALE"
 [[ $QUICK ]] || stage notebooks "every notebook, top to bottom" --module theory.checks --module theory.theorems \
                --reads notebooks --reads theory --reads figures -- repro.notebooks --out "$OUT" --jobs "$JOBS"

@@ -58,23 +58,13 @@ read_options() {
     [[ $OUT == /* ]] || OUT=$(pwd)/$OUT # relative to where the user stands
     JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
     INSTANCES=100000
-    METHODS=grpo,ds-grpo SEEDS=0,1,2 EXPERIMENT=rl/experiments/$SCALE/countdown.yaml
+    SEEDS=0,1,2 EXPERIMENT=rl/experiments/$SCALE/countdown.yaml
     if [[ $QUICK ]]; then
         INSTANCES=10000 SEEDS=0 EXPERIMENT=rl/experiments/$SCALE/countdown-quick.yaml
     fi
     NAME=$(sed -n 's/^name: *//p' "$ROOT/$EXPERIMENT" 2>/dev/null || true)
     [[ $NAME ]] || die 2 "no experiment $EXPERIMENT"
-    if [[ $FULL ]]; then
-        SEEDS=0,1,2,3,4
-        METHODS+=,ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty
-    fi
-    RUNS=() # what the stage `runs` leaves, as its --writes
-    local seed method
-    for seed in ${SEEDS//,/ }; do
-        for method in base ${METHODS//,/ }; do
-            RUNS+=(--writes "$OUT/runs/$NAME/seed$seed/$method/eval-heldout.json")
-        done
-    done
+    [[ ! $FULL ]] || SEEDS=0,1,2,3,4
     cd "$ROOT"
     OUT=${OUT#"$ROOT"/} # inside the project: relative, as in the manifests
     STARTED=$SECONDS FAILED=() RAN=0
@@ -182,18 +172,48 @@ stage() { # name, title, [--reads F] [--writes F] [--module M] … -- module arg
     python -m repro.stage "$name" --title "$title" --out "$OUT" "$@" || FAILED+=("$name")
 }
 
+runs() { # experiment's YAML, methods, seeds, the end of the stage's name: base models, training, evaluation
+    local name seed method
+    local -a writes=()
+    name=$(sed -n 's/^name: *//p' "$1")
+    for seed in ${3//,/ }; do
+        for method in base ${2//,/ }; do
+            writes+=(--writes "$OUT/runs/$name/seed$seed/$method/eval-heldout.json")
+        done
+    done
+    stage "runs${4-}" "$name: base, training and evaluation: $2; seeds $3" \
+        --module rl.train --module rl.pretrain --module rl.evaluate --reads "$1" "${writes[@]}" \
+        -- rl.sweep "$1" --methods "$2" --seeds "$3" --jobs "$JOBS" --out "$OUT"
+}
+
+search() { # its YAML: each method's coefficients, chosen on validation problems
+    stage search "each method's coefficients, on validation problems" --module rl.train --module rl.search --reads "$1" \
+        --writes "$OUT/runs/search-$(basename "$1" .yaml).json" -- rl.search "$1" --jobs "$JOBS" --out "$OUT"
+}
+
 exhibit() { # name: drawn again only when its own script or the results that it reads have changed
-    local -a reads=() options=()
-    local source
+    local -a reads=() options=() experiments=()
+    local source experiment
     for source in "$OUT/theory/$1.csv" "results/theory/$1.csv"; do # the run at hand, else the committed one
         [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
     done
-    if grep -q rl_exhibit "figures/$1.py"; then
-        options=(--experiment "$NAME" --scale "$SCALE")
-        for source in "$OUT/runs/$NAME" "results/$SCALE/$NAME"; do
+    if grep -q 'figures.contest' "figures/$1.py"; then
+        experiments=(maze-perfect maze-looped countdown) options=(--scale "$SCALE")
+    elif grep -q 'experiment="linear"' "figures/$1.py"; then
+        experiments=(linear) options=(--scale "$SCALE")
+    elif grep -q rl_exhibit "figures/$1.py"; then
+        experiments=("$NAME") options=(--experiment "$NAME" --scale "$SCALE")
+    fi
+    local found=
+    for experiment in ${experiments[@]+"${experiments[@]}"}; do
+        for source in "$OUT/runs/$experiment" "results/$SCALE/$experiment"; do
             compgen -G "$source/seed*/*/eval-heldout.json" >/dev/null || continue
-            reads+=(--reads "$source/seed*/*/eval-heldout.json") && break
+            found=1 reads+=(--reads "$source/seed*/*/eval-heldout.json") && break
         done
+    done
+    if ((${#experiments[@]})) && [[ ! $found && ${experiments[0]} != "$NAME" ]]; then
+        ! wanted "$1" || say "–  $1: not drawn, ${experiments[*]} was not run at the scale $SCALE"
+        return 0
     fi
     stage "$1" "" --writes "$OUT/figures/$1.csv" ${reads[@]+"${reads[@]}"} \
         -- "figures.$1" --out "$OUT" ${options[@]+"${options[@]}"}
