@@ -54,9 +54,10 @@ def draw(data: pd.DataFrame) -> Figure:
             axes.axvline(0, color="0.4", linewidth=0.8)
             axes.set_yticks(range(len(methods)), [style.LABELS[method] for method in methods])
             axes.set_ylim(len(methods) - 0.5, -0.5)
-        row[0].set_title(f"{LABELS[name]}, {int(part['seeds'].min())} seeds or more", loc="left")
+        few, many = part["seeds"].min(), part["seeds"].max()
+        row[0].set_title(f"{LABELS[name]}, seeds: {few}" + (f" to {many}" if many > few else ""), loc="left")
     for axes, k in zip(grid[-1], KS):
-        axes.set_xlabel(f"Pass@{k} − GRPO's (95% over seeds)")
+        axes.set_xlabel(f"Pass@{k} − GRPO's, 95% intervals")
     return fig
 
 

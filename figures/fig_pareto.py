@@ -10,18 +10,21 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.contest import LABELS, Contest, figure
+from rl.analysis import common
 from rl.results import ResultError
 
 AXES = {"x": "val/pass@1", "y": "val/pass@128"}
 
 
 def frame(contest: Contest) -> pd.DataFrame:
-    """Rows (experiment, method, step): Pass@1 and Pass@128 on validation problems, means over seeds."""
+    """Rows (experiment, method, step): Pass@1 and Pass@128 on validation problems, means over common seeds."""
     rows = []
     for name, results in contest.items():
-        for method in (method for method in results.methods() if method != "base"):
+        methods = [method for method in results.methods() if method != "base"]
+        seeds = common(results, *methods)
+        for method in methods:
             curves = []
-            for run in results.of(method).values():
+            for run in (results.of(method)[seed] for seed in seeds):
                 if not set(AXES.values()) <= set(run.metrics):
                     raise ResultError(f"{run.folder}: metrics.jsonl lacks {' or '.join(AXES.values())}; run it again")
                 curves.append(run.metrics.set_index("step")[list(AXES.values())].dropna())
@@ -35,7 +38,8 @@ def frame(contest: Contest) -> pd.DataFrame:
 def draw(data: pd.DataFrame) -> Figure:
     """One panel a task; a line for each method, its end marked; the base is where all begin."""
     names = list(dict.fromkeys(data["experiment"]))
-    fig, panels = plt.subplots(1, len(names), figsize=(2.4 * len(names), 3.6), squeeze=False, layout="constrained")
+    size = (max(1.3 * style.COLUMN, 2.4 * len(names)), 3.9)
+    fig, panels = plt.subplots(1, len(names), figsize=size, squeeze=False, layout="constrained")
     for axes, name in zip(panels[0], names):
         part = data[data["experiment"] == name]
         for method, rows in part.groupby("method", sort=False):
@@ -45,11 +49,11 @@ def draw(data: pd.DataFrame) -> Figure:
             axes.plot(*ordered[["x", "y"]].iloc[-1], marker="o", ms=5, color=color)
         start = part[part["step"] == 0][["x", "y"]].mean()
         axes.plot(*start, marker="*", ms=10, color=style.COLORS["base"])
-        axes.set_title(LABELS[name])
+        axes.set_title(f"{LABELS[name]}, mean of {int(part['seeds'].iloc[0])} seeds")
         axes.set_xlabel("Pass@1 (validation)")
     panels[0][0].set_ylabel("Pass@128 (validation)")
     handles = {label: handle for axes in panels[0] for handle, label in zip(*axes.get_legend_handles_labels())}
-    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, max(2, len(names) + 1)))
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(names) + 1)
     return fig
 
 
