@@ -22,9 +22,12 @@ stage curves   "the data behind the theory's figures" --reads theory \
                -- theory.exhibits --out "$OUT"
 
 # ── 2. The experiment: a base model made here, GRPO, DS-GRPO, one base per seed ──────────────────────────────────
-stage runs     "base, training and evaluation: $METHODS; seeds $SEEDS" \
+case $SCALE in
+paper) paper_runs ;;            # every experiment of rl/experiments/paper, one stage each
+*) stage runs  "base, training and evaluation: $METHODS; seeds $SEEDS" \
                --module rl.train --module rl.pretrain --module rl.evaluate --reads "$EXPERIMENT" "${RUNS[@]}" \
-               -- rl.sweep "$EXPERIMENT" --methods "$METHODS" --seeds "$SEEDS" --jobs "$JOBS" --out "$OUT"
+               -- rl.sweep "$EXPERIMENT" --methods "$METHODS" --seeds "$SEEDS" --jobs "$JOBS" --out "$OUT" ;;
+esac
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────
 for script in figures/fig_*.py figures/tab_*.py; do

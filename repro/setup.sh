@@ -10,7 +10,8 @@ bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
   --full           every method and seed that is committed under results/
   --scale NAME     cpu (default), gpu or paper
   --dry-run        with --scale: print the plan of that scale and what this machine lacks for it
-  --only STAGE     run this stage alone: theory, curves, runs, an exhibit's name, verdicts, notebooks (may be repeated)
+  --only STAGE     run this stage alone: theory, curves, runs, an exhibit's name, verdicts, notebooks (may be repeated);
+                   at the paper scale also runs/NAME, one experiment alone
   --jobs N         processes side by side (default: the number of cores)
   --out DIR        where everything goes (default: build)
   --record         then promote the finished results to results/ and figures/
@@ -77,7 +78,7 @@ read_options() {
     done
     cd "$ROOT"
     OUT=${OUT#"$ROOT"/} # inside the project: relative, as in the manifests
-    STARTED=$SECONDS FAILED=() RAN=0
+    STARTED=$SECONDS FAILED=() RAN=0 RUNNER=python
 }
 
 find_python() {
@@ -164,13 +165,45 @@ run_tests() {
 }
 
 can_run() { # a scale that this machine cannot run is refused before anything starts; theory and figures need nothing
-    [[ $SCALE == cpu ]] || ! wanted runs || python -m rl.plan --scale "$SCALE" --check || exit 1
+    local -a names=() # of experiments: none for all
+    local name
+    if ! wanted runs; then
+        for name in "${ONLY[@]}"; do [[ $name != runs/* ]] || names+=("${name#runs/}"); done
+        ((${#names[@]})) || return 0
+    fi
+    case $SCALE in
+    gpu) python -m rl.plan --scale gpu --check || exit 1 ;;
+    paper)
+        python -m rl.plan --scale paper --check --packages-later ${names[@]+"${names[@]}"} || exit 1
+        make_vllm_environment # the engine of this scale
+        RUNNER=$ROOT/.venv-vllm/bin/python
+        "$RUNNER" -m rl.plan --scale paper --check ${names[@]+"${names[@]}"} || exit 1
+        ;;
+    esac
 }
 
-wanted() { # is this stage among those asked for?
+paper_runs() { # a stage for each experiment of the scale, with the methods and seeds that its YAML names
+    local line name file methods seeds seed method
+    local -a listed writes
+    mapfile -t listed < <(python -m rl.plan --scale paper --list)
+    for line in "${listed[@]}"; do
+        read -r name file methods seeds <<<"$line"
+        writes=()
+        for seed in ${seeds//,/ }; do
+            for method in base ${methods//,/ }; do
+                writes+=(--writes "$OUT/runs/$name/seed$seed/$method/eval-heldout.json")
+            done
+        done
+        stage "runs/$name" "base, training and evaluation: $methods; seeds $seeds" \
+            --module rl.train --module rl.pretrain --module rl.evaluate --reads "${file%/*}" "${writes[@]}" \
+            -- rl.sweep "$file" --methods "$methods" --seeds "$seeds" --out "$OUT"
+    done
+}
+
+wanted() { # is this stage, or the group before its slash, among those asked for?
     local name
     ((${#ONLY[@]})) || return 0
-    for name in "${ONLY[@]}"; do [[ $name == "$1" ]] && return 0; done
+    for name in "${ONLY[@]}"; do [[ $name == "$1" || $name == "${1%%/*}" ]] && return 0; done
     return 1
 }
 
@@ -179,7 +212,7 @@ stage() { # name, title, [--reads F] [--writes F] [--module M] … -- module arg
     shift 2
     wanted "$name" || return 0
     RAN=$((RAN + 1))
-    python -m repro.stage "$name" --title "$title" --out "$OUT" "$@" || FAILED+=("$name")
+    "$RUNNER" -m repro.stage "$name" --title "$title" --out "$OUT" "$@" || FAILED+=("$name")
 }
 
 exhibit() { # name: drawn again only when its own script or the results that it reads have changed

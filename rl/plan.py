@@ -29,6 +29,7 @@ from repro.manifest import ROOT
 from rl import tasks
 from rl.checkpoint import CheckpointConfig, present
 from rl.config import ConfigError, Experiment, load
+from rl.settings import nearest
 from rl.tasks._rows import Data
 
 PEAK = 312e12  # FLOP/s in bfloat16 of an A100; an H100 has three times as many
@@ -37,6 +38,10 @@ OVERHEAD = 1.25
 RESERVE = 16  # GiB
 SCALES = ("cpu", "gpu", "paper")
 HUB = ("huggingface.co", 443)
+GOT = {
+    "vllm": "paper_repro.sh installs it into .venv-vllm before the first run",
+    "deepspeed": "`.venv-vllm/bin/python -m pip install deepspeed` after `bash paper_repro.sh vllm`",
+}
 EXPERIMENTS = ROOT / "rl" / "experiments"
 EXPLAINED = f"""How the estimates are made (nothing of them was measured), with P parameters:
   GPU-seconds of training = rollout tokens × 2 P / {PEAK * GENERATING:.2g}
@@ -113,7 +118,7 @@ def missing(config: Experiment, packages: bool = True) -> list[str]:
     if packages:
         wanted = ["vllm"] if config.train.use_vllm or config.evaluate.engine == "vllm" else []
         wanted += ["deepspeed"] if "zero" in needs.launch else []
-        lacks += [f"the package {name}" for name in wanted if importlib.util.find_spec(name) is None]
+        lacks += [f"the package {name} ({GOT[name]})" for name in wanted if importlib.util.find_spec(name) is None]
     return lacks
 
 
@@ -189,6 +194,7 @@ def listed(path: Path, config: Experiment) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 0 for a plan; with --check, 1 and one sentence if this machine cannot run it."""
     parser = argparse.ArgumentParser(prog="python -m rl.plan", description="What a scale's runs take; nothing is run.")
+    parser.add_argument("names", nargs="*", metavar="EXPERIMENT", help="by the name in its YAML (default: all)")
     parser.add_argument("--scale", default="paper", choices=SCALES)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="print nothing but why this machine cannot run it, if so")
@@ -197,6 +203,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         found = experiments(options.scale)
+        known = {config.name: path for path, config in found.items()}
+        for name in options.names:
+            if name not in known:
+                raise ConfigError(f"{name}: no experiment of the scale {options.scale}{nearest(name, known)}")
+        found = {known[name]: found[known[name]] for name in options.names or known}
         if options.check:
             reasons = (refusal(config, not options.packages_later) for config in found.values())
             reason = next((sentence for sentence in reasons if sentence), None)

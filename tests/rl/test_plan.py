@@ -149,6 +149,15 @@ def test_a_dry_run_names_every_run(scale: str, capsys: pytest.CaptureFixture[str
     assert ("estimate" in said) == (scale == "paper")
 
 
+def test_one_experiment_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan.main(["--scale", "paper", "qwen3-17b"]) == 0
+    said = capsys.readouterr().out
+    assert "Qwen/Qwen3-1.7B" in said
+    assert "Qwen/Qwen2.5" not in said
+    assert plan.main(["qwen3-17"]) == 2
+    assert "qwen3-17: no experiment of the scale paper; did you mean 'qwen3-17b'?" in capsys.readouterr().err
+
+
 def test_the_list_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
     assert plan.main(["--scale", "paper", "--list"]) == 0
     lines = [line.split(" ") for line in capsys.readouterr().out.splitlines()]
