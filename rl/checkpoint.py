@@ -124,8 +124,11 @@ def present(checkpoint: CheckpointConfig) -> bool:
 def _download(checkpoint: CheckpointConfig) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = {"allow_patterns": list(TAKEN), "ignore_patterns": [LEFT]}
-    return Path(snapshot_download(checkpoint.model, revision=checkpoint.revision, **patterns))
+    return Path(
+        snapshot_download(
+            checkpoint.model, revision=checkpoint.revision, allow_patterns=list(TAKEN), ignore_patterns=[LEFT]
+        )
+    )
 
 
 def load_model(folder: Path, base: object) -> Any:

@@ -8,6 +8,7 @@ The cost is an ESTIMATE, from parameters P, tokens and two assumed utilisations,
 - GPU-seconds of training: rollout tokens × 2 P / (PEAK × GENERATING), and prompt and response tokens × 8 P /
   (PEAK × TRAINING): forward 2, backward 4, forward again under gradient checkpointing 2; a quarter on top for loading,
   weights handed to vLLM, waiting. With several iterations or KL, forward passes that are not counted come on top;
+- disk: 4 P bytes for a final model; 12 P (weights, Adam) for each of three checkpoints, neglected with LoRA;
 - evaluation: problems × samples × response tokens × 2 P / (PEAK × GENERATING).
 """
 
@@ -48,7 +49,8 @@ EXPLAINED = f"""How the estimates are made (nothing of them was measured), with 
     + (prompt and response tokens) × 8 P / {PEAK * TRAINING:.2g}; that is {GENERATING:.0%} and {TRAINING:.0%}
     of {PEAK / 1e12:.0f} TFLOP/s (A100, bfloat16), and a quarter on top for all else
   memory of a GPU = 16 P bytes (float32 weights, gradients, Adam; LoRA: 2 P) over all GPUs + 2 P for vLLM's copy
-    + {RESERVE} GiB for activations and the cache of keys and values"""
+    + {RESERVE} GiB for activations and the cache of keys and values
+  disk = 4 P bytes for each final model, and for the run at hand 3 checkpoints of 12 P (weights, Adam; LoRA: none)"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Cost:
     rollout_tokens: float
     training_hours: float
     evaluation_hours: float
+    disk_gib: float
+    """Of the final model."""
+    saving_gib: float
+    """Of the checkpoints while it trains: two are kept, a third is being written."""
 
 
 def experiments(scale: str) -> dict[Path, Experiment]:
@@ -80,7 +86,9 @@ def cost(config: Experiment) -> Cost:
     seconds += seen * (needs.prompt_tokens + needs.response_tokens) * 8 * size / (PEAK * TRAINING)
     drawn = needs.problems * config.evaluate.samples * needs.response_tokens
     evaluation = drawn * 2 * size / (PEAK * GENERATING)
-    return Cost(memory, generated, OVERHEAD * seconds / 3600, OVERHEAD * evaluation / 3600)
+    hours, more = OVERHEAD * seconds / 3600, OVERHEAD * evaluation / 3600
+    kept = (0 if lora else 3 * 12) * size / 2**30
+    return Cost(memory, generated, hours, more, 4 * size / 2**30, kept)
 
 
 def data_of(config: Experiment) -> list[Data]:
@@ -168,6 +176,8 @@ def described(path: Path, config: Experiment) -> str:
             f"  tokens    {one.rollout_tokens / 1e6:,.0f} M, at {needs.response_tokens} to a rollout (assumed)",
             f"  GPUs      {needs.gpus} × {needs.gpu_memory_gib} GiB, {one.memory_gib:.0f} of them used (estimate)",
             f"  launch    {needs.launch}",
+            f"  disk      {one.disk_gib * runs:,.0f} GiB of final models, {one.saving_gib:,.0f} more for checkpoints "
+            "(estimate)",
             f"  runs      {runs}, and the base model's evaluation with each seed",
         ]
         for method in config.methods:

@@ -164,7 +164,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int, logs: Path, display: Display) ->
                     outcome.ran.append(one.job.name)
                     display.line(f"✓ {one.job.name} ({duration(seconds)}){clock.eta(at_once)}")
                 else:
-                    outcome.failed[one.job.name] = _last_line(Path(one.log.name)) or f"status {status}"
+                    outcome.failed[one.job.name] = _reason(Path(one.log.name), one.job) or f"status {status}"
                     display.line(f"✗ {one.job.name}: {outcome.failed[one.job.name]}")
     finally:
         for one in running:  # interrupted: nothing that was started here stays behind
@@ -184,9 +184,11 @@ def _start(job: Job, logs: Path) -> _Running:
     return _Running(job, process, log, time.monotonic())
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+def _reason(log: Path, job: Job) -> str:
+    """What the command itself says last, else the last line there is: a launcher adds its own after it."""
+    text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return next((line for line in reversed(lines) if line.startswith(f"{job.module}: ")), lines[-1] if lines else "")
 
 
 class _Clock:

@@ -136,6 +136,12 @@ def test_of_the_hub_one_commit_is_asked_and_it_gives_the_same(tmp_path: Path, mo
         words.splits(dataclasses.replace(made, file="nowhere"))
 
 
+def test_a_file_that_datasets_writes_is_one_that_is_read(tmp_path: Path) -> None:
+    datasets.Dataset.from_list(ROWS).to_json(tmp_path / "written.jsonl")
+    made = config(tmp_path)
+    assert words.splits(dataclasses.replace(made, file=str(tmp_path / "written.jsonl"))) == words.splits(made)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -60,6 +60,13 @@ def test_the_models_of_the_paper_are_planned() -> None:
         assert one.needs.seeds == (0, 1, 2)
 
 
+@pytest.mark.parametrize("path", experiments("paper"), ids=lambda path: path.stem)
+def test_a_short_try_has_settings_that_work(path: Path) -> None:
+    """As docs/paper_scale.md says it is made."""
+    tried = load(path, ["train.steps=8", "train.save_every=8"])
+    assert tried.train.steps % tried.train.window == 0
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_rollouts_divide_among_the_gpus(name: str, tmp_path: Path) -> None:
     one = PAPER[name]
@@ -79,6 +86,8 @@ def test_costs_follow_from_size_and_tokens() -> None:
     assert cost(twice).training_hours == pytest.approx(2 * cost(one).training_hours)
     assert cost(twice).evaluation_hours == pytest.approx(2 * cost(one).evaluation_hours)
     assert cost(one).rollout_tokens == 2016 * 32 * 8 * 800
+    assert cost(one).disk_gib == pytest.approx(4 * 1.54e9 / 2**30)
+    assert cost(one).saving_gib == pytest.approx(9 * cost(one).disk_gib)
     small = dataclasses.replace(base_of(one), lora=LoraSettings(16, 32, 0.0, "all-linear"))
     assert cost(dataclasses.replace(one, base=small)).memory_gib < cost(one).memory_gib
     # by hand: 16 bytes × 1.54e9 over 8 GPUs, 2 bytes × 1.54e9 on each, 16 GiB
