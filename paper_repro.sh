@@ -22,11 +22,14 @@ stage curves   "the data behind the theory's figures" --reads theory \
                -- theory.exhibits --out "$OUT"
 
 # ── 2. The experiment: a base model made here, GRPO, DS-GRPO, one base per seed ──────────────────────────────────
-runs "$EXPERIMENT" grpo,ds-grpo "$SEEDS"
-if [[ $FULL ]]; then # all else that is committed
+case $SCALE in
+paper) paper_runs ;; # every experiment of rl/experiments/paper, one stage each
+*) runs "$EXPERIMENT" grpo,ds-grpo "$SEEDS" ;;
+esac
+if [[ $FULL && $SCALE != paper ]]; then # all else that is committed
     [[ $SCALE != cpu ]] || search rl/experiments/search/countdown.yaml
-    runs "$EXPERIMENT" ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty 0,1,2 -others
-    [[ $SCALE != cpu ]] || runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 -linear
+    runs "$EXPERIMENT" ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty 0,1,2 /others
+    [[ $SCALE != cpu ]] || runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
 fi
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────

@@ -1,7 +1,6 @@
 """Differential smoothing in verl, without a fork: a registered advantage estimator.
 
-verl was NOT installed where this was written, and nothing here has run inside it. What follows was read in several
-public copies of `verl/trainer/ppo/core_algos.py` and `ray_trainer.py`; the tests use a stand-in that does the same:
+Checked against verl 0.9.1 on a CPU: docs/verl.md says what was run and what was not. What it rests on:
 
 - `core_algos.register_adv_est(NAME)` registers a function that `algorithm.adv_estimator=NAME` then calls;
 - `ray_trainer.compute_advantage` calls it with token_level_rewards (B, T), response_mask (B, T), config, and, where
@@ -10,15 +9,20 @@ public copies of `verl/trainer/ppo/core_algos.py` and `ray_trainer.py`; the test
   `install` also wraps `compute_advantage` to remember the batch it is called with: no fork, but one name of verl's is
   replaced. The wrapper takes whatever arguments verl gives it, as these have changed between versions.
 
-In the script that starts the training, before its trainer is made:
+verl computes advantages in a process of its own, which Ray starts. verl imports, in every process, the modules that
+`VERL_USE_EXTERNAL_MODULES` names. So write a module `my_ds.py` of two lines
 
-    from examples.verl_ds_advantage import install
+    from verl_ds_advantage import install
     install(gamma_p=0.01, gamma_n=0.01)
 
-and on its command line `algorithm.adv_estimator=ds_grpo`. In verl the advantages are computed in the driver process, so
-that is where `install` must run. A rollout is correct where its rewards sum to 1, incorrect where they sum to 0, and
-without a term otherwise: give format rewards apart. With KL in the rewards (`algorithm.use_kl_in_reward`) they do not
-sum to 0 or 1, and `install`'s estimator refuses rather than go without the term.
+and start the training with
+
+    PYTHONPATH=examples:.:WHERE_MY_DS_LIES VERL_USE_EXTERNAL_MODULES=my_ds \\
+        python -m verl.trainer.main_ppo algorithm.adv_estimator=ds_grpo …
+
+A rollout is correct where its rewards sum to 1, incorrect where they sum to 0, and without a term otherwise: give
+format rewards apart. With KL in the rewards (`algorithm.use_kl_in_reward`) they do not sum to 0 or 1, and `install`'s
+estimator refuses rather than go without the term.
 """
 
 from __future__ import annotations
@@ -84,7 +88,8 @@ def install(core_algos: Any = None, ray_trainer: Any = None, **options: Any) -> 
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if not current or "old_log_probs" not in current[-1].batch:
             raise RuntimeError(
-                f"{NAME}: the old policy's log-probs are not at hand; is `install` called in the driver?"
+                f"{NAME}: the old policy's log-probs are not at hand; was `install` called before verl's trainer was "
+                "imported, and in the process that computes advantages?"
             )
         outcome = (token_level_rewards * response_mask).sum(dim=1)
         if not ((outcome == 0) | (outcome == 1)).any():

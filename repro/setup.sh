@@ -10,7 +10,8 @@ bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
   --full           every method and seed that is committed under results/
   --scale NAME     cpu (default), gpu or paper
   --dry-run        with --scale: print the plan of that scale and what this machine lacks for it
-  --only STAGE     run this stage alone: theory, curves, runs, an exhibit's name, verdicts, notebooks (may be repeated)
+  --only STAGE     run this stage alone: theory, curves, runs, an exhibit's name, verdicts, notebooks (may be repeated);
+                   at the paper scale also runs/NAME, one experiment alone; with --full search, runs/others, runs/linear
   --jobs N         processes side by side (default: the number of cores)
   --out DIR        where everything goes (default: build)
   --record         then promote the finished results to results/ and figures/
@@ -67,7 +68,7 @@ read_options() {
     [[ ! $FULL ]] || SEEDS=0,1,2,3,4
     cd "$ROOT"
     OUT=${OUT#"$ROOT"/} # inside the project: relative, as in the manifests
-    STARTED=$SECONDS FAILED=() RAN=0
+    STARTED=$SECONDS FAILED=() RAN=0 RUNNER=python
 }
 
 find_python() {
@@ -154,13 +155,37 @@ run_tests() {
 }
 
 can_run() { # a scale that this machine cannot run is refused before anything starts; theory and figures need nothing
-    [[ $SCALE == cpu ]] || ! wanted runs || python -m rl.plan --scale "$SCALE" --check || exit 1
+    local -a names=() # of experiments: none for all
+    local name
+    if ! wanted runs; then
+        for name in "${ONLY[@]}"; do [[ $name != runs/* ]] || names+=("${name#runs/}"); done
+        ((${#names[@]})) || return 0
+    fi
+    case $SCALE in
+    gpu) python -m rl.plan --scale gpu --check || exit 1 ;;
+    paper)
+        python -m rl.plan --scale paper --check --packages-later ${names[@]+"${names[@]}"} || exit 1
+        make_vllm_environment # the engine of this scale
+        RUNNER=$ROOT/.venv-vllm/bin/python
+        "$RUNNER" -m rl.plan --scale paper --check ${names[@]+"${names[@]}"} || exit 1
+        ;;
+    esac
 }
 
-wanted() { # is this stage among those asked for?
+paper_runs() { # a stage for each experiment of the scale, with the methods and seeds that its YAML names
+    local line name file methods seeds
+    local -a listed
+    mapfile -t listed < <(python -m rl.plan --scale paper --list)
+    for line in "${listed[@]}"; do
+        read -r name file methods seeds <<<"$line"
+        runs "$file" "$methods" "$seeds" "/$name"
+    done
+}
+
+wanted() { # is this stage, or the group before its slash, among those asked for?
     local name
     ((${#ONLY[@]})) || return 0
-    for name in "${ONLY[@]}"; do [[ $name == "$1" ]] && return 0; done
+    for name in "${ONLY[@]}"; do [[ $name == "$1" || $name == "${1%%/*}" ]] && return 0; done
     return 1
 }
 
@@ -169,7 +194,7 @@ stage() { # name, title, [--reads F] [--writes F] [--module M] … -- module arg
     shift 2
     wanted "$name" || return 0
     RAN=$((RAN + 1))
-    python -m repro.stage "$name" --title "$title" --out "$OUT" "$@" || FAILED+=("$name")
+    "$RUNNER" -m repro.stage "$name" --title "$title" --out "$OUT" "$@" || FAILED+=("$name")
 }
 
 runs() { # experiment's YAML, methods, seeds, the end of the stage's name: base models, training, evaluation
@@ -182,7 +207,7 @@ runs() { # experiment's YAML, methods, seeds, the end of the stage's name: base 
         done
     done
     stage "runs${4-}" "$name: base, training and evaluation: $2; seeds $3" \
-        --module rl.train --module rl.pretrain --module rl.evaluate --reads "$1" "${writes[@]}" \
+        --module rl.train --module rl.pretrain --module rl.evaluate --reads "${1%/*}/*.yaml" "${writes[@]}" \
         -- rl.sweep "$1" --methods "$2" --seeds "$3" --jobs "$JOBS" --out "$OUT"
 }
 

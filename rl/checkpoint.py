@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -21,8 +22,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.files import write_json
 from repro.manifest import manifest
+from rl.tasks._rows import say_left_out
 
 TAKEN = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")
+LEFT = "consolidated*"  # some models come with the same weights a second time, for another program
+SAFELY: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
+"""How every model is loaded: none of its code is run, none of its pickles is read."""
 T = TypeVar("T")
 
 
@@ -85,7 +90,8 @@ def fetch(checkpoint: CheckpointConfig, out: Path) -> Path:
         return folder
     started = time.time()
     source = checkpoint.local or _download(checkpoint)
-    files = sorted({path for pattern in TAKEN for path in source.glob(pattern) if path.name != "manifest.json"})
+    found = {path for pattern in TAKEN for path in source.glob(pattern)} - set(source.glob(LEFT))
+    files = sorted(path for path in found if path.name != "manifest.json")
     if not any(path.suffix == ".safetensors" for path in files):
         raise ValueError(f"model: {checkpoint.model} holds no safetensors; other formats of weights are not read")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,13 +124,17 @@ def present(checkpoint: CheckpointConfig) -> bool:
 def _download(checkpoint: CheckpointConfig) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(checkpoint.model, revision=checkpoint.revision, allow_patterns=list(TAKEN)))
+    return Path(
+        snapshot_download(
+            checkpoint.model, revision=checkpoint.revision, allow_patterns=list(TAKEN), ignore_patterns=[LEFT]
+        )
+    )
 
 
 def load_model(folder: Path, base: object) -> Any:
     """The model in `folder` as it is to be trained: in float32 if it was made here, else as its `base` says."""
     dtype = getattr(torch, base.dtype) if isinstance(base, CheckpointConfig) else torch.float32
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **SAFELY)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -139,7 +149,9 @@ def worded(problems: Sequence[T], base: object, tokenizer: Any) -> list[T]:
     """`problems` with their prompts as the model is to see them, token by token: nothing is put before them later.
 
     By the tokenizer's chat template where `base` asks for it; otherwise as they are, after the token (if any) with
-    which this tokenizer begins a sequence.
+    which this tokenizer begins a sequence. A problem that holds one of the tokenizer's special tokens could end the
+    user's turn and speak as somebody else: it is left out, and standard error says how many were. Braces and `{{ }}` in
+    problems are text.
     """
     if not isinstance(base, CheckpointConfig):
         return list(problems)
@@ -156,7 +168,11 @@ def worded(problems: Sequence[T], base: object, tokenizer: Any) -> list[T]:
             text = before + problem.prompt
         return dataclasses.replace(problem, prompt=text)
 
-    return [put(problem) for problem in problems]
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    special = re.compile("|".join(map(re.escape, {*tokenizer.all_special_tokens, *added})) or r"(?!)")
+    kept = [problem for problem in problems if not special.search(problem.prompt)]  # type: ignore[attr-defined]
+    say_left_out(base.model, len(kept), {"hold special tokens": len(problems) - len(kept)}, "problems")
+    return [put(problem) for problem in kept]
 
 
 def adapter(base: object) -> Any:
@@ -180,7 +196,7 @@ def merge_adapter(folder: Path, base: Path) -> None:
         return
     from peft import PeftModel
 
-    whole = AutoModelForCausalLM.from_pretrained(base, dtype="auto", trust_remote_code=False)
+    whole = AutoModelForCausalLM.from_pretrained(base, dtype="auto", **SAFELY)
     merged = PeftModel.from_pretrained(whole, folder).merge_and_unload()
     for path in folder.glob("adapter_*"):
         path.unlink()

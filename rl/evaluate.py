@@ -21,12 +21,12 @@ from typing import Any
 import pandas as pd
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from repro.files import replacing, write_json
 from repro.manifest import ROOT, manifest
 from rl import runs, tasks
-from rl.checkpoint import load_tokenizer, worded
+from rl.checkpoint import SAFELY, load_tokenizer, worded
 from rl.config import ConfigError, EvalConfig, Experiment, load
 from rl.exact import evaluate_exact
 from rl.pretrain import base_model
@@ -77,8 +77,8 @@ def evaluate(
     if not hasattr(task, "solutions"):
         raise ConfigError("evaluate.mode: exact needs a task whose solutions can be listed; use sampled")
     found = {one.id: task.solutions(one) for one in problems}
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    network: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    tokenizer = load_tokenizer(model)
+    network: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **SAFELY)
     table = evaluate_exact(
         network.to(device), tokenizer, problems, settings.ks, lambda one: found[one.id], settings.temperature
     )
@@ -187,6 +187,8 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
             return f"{folder}: {options.split} is evaluated already"
         task = tasks.get(config.task.name)
         problems = worded(task.splits(config.task)[options.split], config.base, load_tokenizer(model))
+        if not problems:
+            raise ConfigError(f"--split {options.split}: {config.task.name} has no problems there")
         device = "cuda" if config.scale != "cpu" and torch.cuda.is_available() else "cpu"
         found = evaluate(model, task, problems, config.evaluate, options.seed, device)
         made = manifest(record, options.seed, started)

@@ -8,6 +8,7 @@ The cost is an ESTIMATE, from parameters P, tokens and two assumed utilisations,
 - GPU-seconds of training: rollout tokens × 2 P / (PEAK × GENERATING), and prompt and response tokens × 8 P /
   (PEAK × TRAINING): forward 2, backward 4, forward again under gradient checkpointing 2; a quarter on top for loading,
   weights handed to vLLM, waiting. With several iterations or KL, forward passes that are not counted come on top;
+- disk: 4 P bytes for a final model; 12 P (weights, Adam) for each of three checkpoints, neglected with LoRA;
 - evaluation: problems × samples × response tokens × 2 P / (PEAK × GENERATING).
 """
 
@@ -26,10 +27,11 @@ from pathlib import Path
 import torch
 
 from repro.manifest import ROOT
+from rl import tasks
 from rl.checkpoint import CheckpointConfig, present
-from rl.config import ConfigError, EvalConfig, TrainConfig, load, read
-from rl.needs import NeedsConfig
-from rl.settings import build
+from rl.config import ConfigError, Experiment, load
+from rl.settings import nearest
+from rl.tasks._rows import Data
 
 PEAK = 312e12  # FLOP/s in bfloat16 of an A100; an H100 has three times as many
 GENERATING, TRAINING = 0.10, 0.35
@@ -37,30 +39,18 @@ OVERHEAD = 1.25
 RESERVE = 16  # GiB
 SCALES = ("cpu", "gpu", "paper")
 HUB = ("huggingface.co", 443)
+GOT = {
+    "vllm": "paper_repro.sh installs it into .venv-vllm before the first run",
+    "deepspeed": "`.venv-vllm/bin/python -m pip install deepspeed` after `bash paper_repro.sh vllm`",
+}
 EXPERIMENTS = ROOT / "rl" / "experiments"
 EXPLAINED = f"""How the estimates are made (nothing of them was measured), with P parameters:
   GPU-seconds of training = rollout tokens × 2 P / {PEAK * GENERATING:.2g}
     + (prompt and response tokens) × 8 P / {PEAK * TRAINING:.2g}; that is {GENERATING:.0%} and {TRAINING:.0%}
     of {PEAK / 1e12:.0f} TFLOP/s (A100, bfloat16), and a quarter on top for all else
   memory of a GPU = 16 P bytes (float32 weights, gradients, Adam; LoRA: 2 P) over all GPUs + 2 P for vLLM's copy
-    + {RESERVE} GiB for activations and the cache of keys and values"""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An experiment file, as far as planning goes. problem: why this version cannot run it, if so.
-
-    needs and checkpoint are None where models are made from scratch on the spot.
-    """
-
-    name: str
-    path: Path
-    methods: tuple[str, ...]
-    train: TrainConfig
-    evaluate: EvalConfig
-    needs: NeedsConfig | None
-    checkpoint: CheckpointConfig | None
-    problem: str | None
+    + {RESERVE} GiB for activations and the cache of keys and values
+  disk = 4 P bytes for each final model, and for the run at hand 3 checkpoints of 12 P (weights, Adam; LoRA: none)"""
 
 
 @dataclass(frozen=True)
@@ -72,58 +62,50 @@ class Cost:
     rollout_tokens: float
     training_hours: float
     evaluation_hours: float
+    disk_gib: float
+    """Of the final model."""
+    saving_gib: float
+    """Of the checkpoints while it trains: two are kept, a third is being written."""
 
 
-def plan_of(path: Path) -> Plan:
-    """What `path` plans. A task that is not known stops no planning; anything else wrong raises ConfigError."""
-    values = read(path)
-    problem = None
-    try:
-        load(path)
-    except ConfigError as error:
-        problem = str(error).removeprefix(f"{path}: ")
-        if not problem.startswith("task."):
-            raise
-    base = values["base"].get("checkpoint")
-    return Plan(
-        name=values["name"],
-        path=path,
-        methods=tuple(values["methods"]),
-        train=build(TrainConfig, values["train"], "train"),
-        evaluate=build(EvalConfig, values["evaluate"], "evaluate"),
-        needs=build(NeedsConfig, values["needs"], "needs") if "needs" in values else None,
-        checkpoint=build(CheckpointConfig, base, "base.checkpoint") if base else None,
-        problem=problem,
-    )
+def experiments(scale: str) -> dict[Path, Experiment]:
+    """The experiments of a scale by their files, in the order of these. Raises ConfigError."""
+    return {path: load(path) for path in sorted((EXPERIMENTS / scale).glob("*.yaml"))}
 
 
-def plans(scale: str) -> list[Plan]:
-    """The experiments of a scale, in the order of their files' names."""
-    return [plan_of(path) for path in sorted((EXPERIMENTS / scale).glob("*.yaml"))]
-
-
-def cost(plan: Plan) -> Cost:
-    """What one run of `plan`, which must say what it needs, costs by the formulas above."""
-    needs, train = plan.needs, plan.train
+def cost(config: Experiment) -> Cost:
+    """What one run of `config`, which must say what it needs, costs by the formulas above."""
+    needs, train = config.needs, config.train
     assert needs is not None
     size = needs.parameters
-    lora = plan.checkpoint is not None and plan.checkpoint.lora is not None
+    lora = isinstance(config.base, CheckpointConfig) and config.base.lora is not None
     memory = ((2 if lora else 16) * size / needs.gpus + 2 * size) / 2**30 + RESERVE
     seen = train.steps * train.prompts * train.num_generations
     generated = seen / train.num_iterations * needs.response_tokens
     seconds = generated * 2 * size / (PEAK * GENERATING)
     seconds += seen * (needs.prompt_tokens + needs.response_tokens) * 8 * size / (PEAK * TRAINING)
-    drawn = needs.problems * plan.evaluate.samples * needs.response_tokens
+    drawn = needs.problems * config.evaluate.samples * needs.response_tokens
     evaluation = drawn * 2 * size / (PEAK * GENERATING)
-    return Cost(memory, generated, OVERHEAD * seconds / 3600, OVERHEAD * evaluation / 3600)
+    hours, more = OVERHEAD * seconds / 3600, OVERHEAD * evaluation / 3600
+    kept = (0 if lora else 3 * 12) * size / 2**30
+    return Cost(memory, generated, hours, more, 4 * size / 2**30, kept)
 
 
-def missing(plan: Plan) -> list[str]:
-    """What this machine lacks for the runs of `plan`, each in a few words; empty if it can begin."""
-    needs = plan.needs
+def data_of(config: Experiment) -> list[Data]:
+    """The data sets from outside that `config` reads."""
+    task = tasks.get(config.task.name)
+    return list(task.data(config.task)) if hasattr(task, "data") else []
+
+
+def missing(config: Experiment, packages: bool = True) -> list[str]:
+    """What this machine lacks for the runs of `config`, each in a few words; empty if it can begin.
+
+    packages: whether those that are to be installed count too.
+    """
+    needs = config.needs
     if needs is None:
         return []
-    lacks = [f"a setting that works ({plan.problem})"] if plan.problem else []
+    lacks = []
     have = torch.cuda.device_count()
     if have < needs.gpus:
         lacks.append(f"{needs.gpus} GPUs ({have} here)")
@@ -131,24 +113,27 @@ def missing(plan: Plan) -> list[str]:
         memory = torch.cuda.get_device_properties(index).total_memory / 2**30
         if memory < 0.9 * needs.gpu_memory_gib:  # a part is always taken
             lacks.append(f"{needs.gpu_memory_gib} GiB on GPU {index} ({memory:.0f} here)")
-    if plan.checkpoint is not None and not present(plan.checkpoint):
+    if isinstance(config.base, CheckpointConfig) and not present(config.base):
         if not hub():
-            lacks.append(f"the model {plan.checkpoint.model} (no folder, not in the cache, the hub is out of reach)")
+            lacks.append(f"the model {config.base.model} (no folder, not in the cache, the hub is out of reach)")
         if (free := shutil.disk_usage(ROOT).free / 2**30) < 2.2 * needs.parameters / 2**30:
             lacks.append(f"{2.2 * needs.parameters / 2**30:.0f} GiB of disk for the model ({free:.0f} free)")
-    for name in needs.data:
-        if not Path(name).is_file() and not hub():
-            lacks.append(f"the data {name} (no file, the hub is out of reach)")
-    packages = ["vllm"] if plan.train.use_vllm or plan.evaluate.engine == "vllm" else []
-    packages += ["deepspeed"] if "zero" in needs.launch else []
-    lacks += [f"the package {name}" for name in packages if importlib.util.find_spec(name) is None]
+    for data in data_of(config):
+        if problem := data.problem():
+            lacks.append(f"the data {data.repository} ({problem})")
+        elif data.file is None and not hub():
+            lacks.append(f"the data {data.repository} (no file, the hub is out of reach)")
+    if packages:
+        wanted = ["vllm"] if config.train.use_vllm or config.evaluate.engine == "vllm" else []
+        wanted += ["deepspeed"] if "zero" in needs.launch else []
+        lacks += [f"the package {name} ({GOT[name]})" for name in wanted if importlib.util.find_spec(name) is None]
     return lacks
 
 
-def refusal(plan: Plan) -> str | None:
-    """One sentence that says why this machine cannot make the runs of `plan`; None if it can begin."""
-    lacks = missing(plan)
-    return f"{plan.name} cannot run on this machine, which lacks {'; '.join(lacks)}." if lacks else None
+def refusal(config: Experiment, packages: bool = True) -> str | None:
+    """One sentence that says why this machine cannot make the runs of `config`; None if it can begin."""
+    lacks = missing(config, packages)
+    return f"{config.name} cannot run on this machine, which lacks {'; '.join(lacks)}." if lacks else None
 
 
 @cache
@@ -161,62 +146,93 @@ def hub() -> bool:
     return True
 
 
-def described(plan: Plan) -> str:
+def described(path: Path, config: Experiment) -> str:
     """The plan of one experiment, for readers."""
-    train, needs = plan.train, plan.needs
-    lines = [f"{plan.name}  ({plan.path.relative_to(EXPERIMENTS)})"]
+    train, needs, base = config.train, config.needs, config.base
+    lines = [f"{config.name}  ({path.relative_to(EXPERIMENTS)})"]
     rollouts = f"{train.steps:,} steps × {train.prompts} prompts × {train.num_generations} rollouts"
+    model = "made from scratch, once per seed"
+    if isinstance(base, CheckpointConfig):
+        model = f"{base.model} at {base.revision}"
     if needs is None:
         lines += [
-            "  model     made from scratch, once per seed",
+            f"  model     {model}",
             f"  each run  {rollouts}",
-            f"  methods   {', '.join(plan.methods)}",
+            f"  methods   {', '.join(config.methods)}",
         ]
     else:
-        model, one = plan.checkpoint, cost(plan)
-        kind = "LoRA" if model and model.lora else "full training"
-        runs = len(plan.methods) * len(needs.seeds)
-        total = runs * one.training_hours + (runs + 1) * one.evaluation_hours
+        one, seeds = cost(config), needs.seeds
+        kind = "LoRA" if isinstance(base, CheckpointConfig) and base.lora else "full training"
+        runs = len(config.methods) * len(seeds)
+        training, evaluation = runs * one.training_hours, (runs + len(seeds)) * one.evaluation_hours
+        days = (training / needs.gpus + evaluation) / 24
+        data = "\n            ".join(
+            f"{data.repository}, {data.file or data.revision or 'commit to be named'}" for data in data_of(config)
+        )
         lines += [
-            f"  model     {model.model if model else 'made from scratch'}, {needs.parameters / 1e9:.2f} G parameters",
-            f"  data      {', '.join(needs.data)}",
+            f"  model     {model}, {needs.parameters / 1e9:.2f} G parameters",
+            f"  data      {data or 'generated'}",
             f"  each run  {rollouts}, {kind}",
             f"  tokens    {one.rollout_tokens / 1e6:,.0f} M, at {needs.response_tokens} to a rollout (assumed)",
             f"  GPUs      {needs.gpus} × {needs.gpu_memory_gib} GiB, {one.memory_gib:.0f} of them used (estimate)",
             f"  launch    {needs.launch}",
-            f"  runs      {runs}, and the base model's evaluation",
+            f"  disk      {one.disk_gib * runs:,.0f} GiB of final models, {one.saving_gib:,.0f} more for checkpoints "
+            "(estimate)",
+            f"  runs      {runs}, and the base model's evaluation with each seed",
         ]
-        for method in plan.methods:
-            for seed in needs.seeds:
+        for method in config.methods:
+            for seed in seeds:
                 hours = f"{one.training_hours:,.0f} + {one.evaluation_hours:,.0f} GPU-hours"
                 lines.append(f"    {method:<18} seed {seed}  {hours} (training + evaluation, estimate)")
         lines.append(
-            f"  in all    {total:,.0f} GPU-hours, {total / needs.gpus / 24:,.1f} days on {needs.gpus} GPUs (estimate)"
+            f"  in all    {training + evaluation:,.0f} GPU-hours, {days:,.1f} days on {needs.gpus} GPUs, "
+            "evaluations on one of them (estimate)"
         )
-    lacks = missing(plan)
+    lacks = missing(config)
     return "\n".join(
         [*lines, "  lacks     " + ("\n            ".join(lacks) if lacks else "nothing that can be seen from here")]
     )
 
 
+def listed(path: Path, config: Experiment) -> str:
+    """`name file methods seeds` for scripts, the file as seen from the project's folder; `needs` must be there."""
+    assert config.needs is not None
+    methods, seeds = ",".join(config.methods), ",".join(map(str, config.needs.seeds))
+    return f"{config.name} {path.relative_to(ROOT)} {methods} {seeds}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 0 for a plan; with --check, 1 and one sentence if this machine cannot run it."""
     parser = argparse.ArgumentParser(prog="python -m rl.plan", description="What a scale's runs take; nothing is run.")
+    parser.add_argument("names", nargs="*", metavar="EXPERIMENT", help="by the name in its YAML (default: all)")
     parser.add_argument("--scale", default="paper", choices=SCALES)
-    parser.add_argument("--check", action="store_true", help="print nothing but why this machine cannot run it, if so")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="print nothing but why this machine cannot run it, if so")
+    what.add_argument("--list", action="store_true", help="name, file, methods, seeds of each that says its needs")
+    parser.add_argument("--packages-later", action="store_true", help="with --check: packages are installed afterwards")
     options = parser.parse_args(arguments)
     try:
-        found = plans(options.scale)
+        found = experiments(options.scale)
+        known = {config.name: path for path, config in found.items()}
+        for name in options.names:
+            if name not in known:
+                raise ConfigError(f"{name}: no experiment of the scale {options.scale}{nearest(name, known)}")
+        found = {known[name]: found[known[name]] for name in options.names or known}
         if options.check:
-            reason = next((sentence for plan in found if (sentence := refusal(plan))), None)
+            reasons = (refusal(config, not options.packages_later) for config in found.values())
+            reason = next((sentence for sentence in reasons if sentence), None)
             if reason:
                 print(f"rl.plan: {reason}", file=sys.stderr)
             return 1 if reason else 0
+        if options.list:
+            for path, config in found.items():
+                if config.needs is not None:
+                    print(listed(path, config))
+            return 0
         print(f"Plan of the scale {options.scale}. Nothing is run.\n")
-        for plan in found:
-            print(described(plan) + "\n")
-        costly = [plan for plan in found if plan.needs]
-        if costly:
+        for path, config in found.items():
+            print(described(path, config) + "\n")
+        if any(config.needs for config in found.values()):
             print(EXPLAINED)
     except ConfigError as error:
         print(f"rl.plan: {error}", file=sys.stderr)

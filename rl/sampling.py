@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from rl.checkpoint import SAFELY, load_tokenizer
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -64,8 +66,8 @@ def complete(model: Any, prompts: Sequence[str], sampling: Sampling, device: str
     if sampling.engine == "vllm":
         return _vllm(str(model), prompts, sampling)
     if isinstance(model, str | Path):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
-        model = (loaded.to(device), AutoTokenizer.from_pretrained(model, padding_side="left"))
+        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto", **SAFELY)
+        model = (loaded.to(device), load_tokenizer(Path(model)))
     network, tokenizer = model
     return _transformers(network, tokenizer, prompts, sampling)
 
@@ -136,8 +138,8 @@ def _vllm(model: str, prompts: Sequence[str], sampling: Sampling) -> list[list[C
         from vllm import LLM, SamplingParams
     except ImportError:
         raise ValueError("engine='vllm': vLLM is not installed here; `bash paper_repro.sh vllm` sets it up") from None
-    tokenizer: Any = AutoTokenizer.from_pretrained(model)
-    config: Any = AutoConfig.from_pretrained(model)
+    tokenizer: Any = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    config: Any = AutoConfig.from_pretrained(model, trust_remote_code=False)
     encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
     # vLLM ends a completion where the model's positions end, and refuses to be asked for more
     longest = min(max(map(len, encoded)) + sampling.max_tokens, config.max_position_embeddings)

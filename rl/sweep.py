@@ -2,7 +2,8 @@
 
 Base models come first, each is evaluated, every method starts from the base of its seed and is evaluated when trained.
 Work that is done, by the hash of its settings and source, is not done again; a run that fails does not stop the others
-and is named at the end.
+and is named at the end. Where an experiment says under `needs` how its runs are launched, each is launched through
+accelerate, and one job at a time has the machine.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import IO
 
 from rl import runs
 from rl.config import ConfigError, Experiment, load
-from rl.plan import plan_of, refusal
+from rl.plan import refusal
 from rl.pretrain import base_folder
 from rl.progress import Display, duration
+from rl.settings import parse
 
 POLL = 0.2  # seconds
 
@@ -30,7 +32,7 @@ POLL = 0.2  # seconds
 class Job:
     """One command. after: the jobs that must have succeeded. done: whether its work lies there already.
 
-    steps, metrics: of a training run, for its progress.
+    steps, metrics: of a training run, for its progress. launch: settings for `accelerate launch`; None: one process.
     """
 
     name: str
@@ -40,6 +42,15 @@ class Job:
     after: tuple[str, ...] = ()
     steps: int = 0
     metrics: Path | None = None
+    launch: Path | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """The words that start it."""
+        words = [self.module, *self.arguments]
+        if self.launch is not None:
+            words = ["accelerate.commands.launch", "--config_file", str(self.launch), "-m", *words]
+        return [sys.executable, "-m", *words]
 
 
 def jobs_for(
@@ -81,6 +92,7 @@ def jobs_for(
                         (after,),
                         config.train.steps,
                         folder / "metrics.jsonl",
+                        None if config.needs is None else config.needs.launch_file,
                     )
                 )
                 after = name
@@ -152,7 +164,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int, logs: Path, display: Display) ->
                     outcome.ran.append(one.job.name)
                     display.line(f"✓ {one.job.name} ({duration(seconds)}){clock.eta(at_once)}")
                 else:
-                    outcome.failed[one.job.name] = _last_line(Path(one.log.name)) or f"status {status}"
+                    outcome.failed[one.job.name] = _reason(Path(one.log.name), one.job) or f"status {status}"
                     display.line(f"✗ {one.job.name}: {outcome.failed[one.job.name]}")
     finally:
         for one in running:  # interrupted: nothing that was started here stays behind
@@ -166,14 +178,17 @@ def _start(job: Job, logs: Path) -> _Running:
     logs.mkdir(parents=True, exist_ok=True)
     log = open(logs / f"{job.name.replace(' ', '-')}.log", "wb")  # noqa: SIM115 (closed when the job ends)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, "-m", job.module, *job.arguments]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment)
+    process = subprocess.Popen(
+        job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment
+    )
     return _Running(job, process, log, time.monotonic())
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+def _reason(log: Path, job: Job) -> str:
+    """What the command itself says last, else the last line there is: a launcher adds its own after it."""
+    text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return next((line for line in reversed(lines) if line.startswith(f"{job.module}: ")), lines[-1] if lines else "")
 
 
 class _Clock:
@@ -240,15 +255,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise ConfigError(f"--seeds: {seed!r} is not a whole number from 0")
         if options.jobs < 1:
             raise ConfigError(f"--jobs {options.jobs}: must be at least 1")
-        if config.needs is not None and (reason := refusal(plan_of(options.config))):
-            print(f"rl.sweep: {reason}", file=sys.stderr)
-            return 1
+        if config.needs is not None:
+            machines = parse(config.needs.launch_file.read_text(encoding="utf-8"))["num_machines"]
+            if machines > 1:
+                raise ConfigError(
+                    f"needs.launch: {config.needs.launch} is for {machines} machines and a sweep starts runs on one; "
+                    "docs/paper_scale.md says how each is started"
+                )
+            if reason := refusal(config):
+                print(f"rl.sweep: {reason}", file=sys.stderr)
+                return 1
         jobs = jobs_for(config, options.config, methods, [int(seed) for seed in seeds], options.out, options.set)
     except (ConfigError, OSError) as error:
         print(f"rl.sweep: {error}", file=sys.stderr)
         return 2
     with Display() as display:
-        outcome = run_jobs(jobs, options.jobs, options.out / "logs" / config.name, display)
+        at_once = options.jobs if config.needs is None else 1
+        outcome = run_jobs(jobs, at_once, options.out / "logs" / config.name, display)
     print(
         f"{config.name}: {len(outcome.ran)} done, {len(outcome.skipped)} up to date, {len(outcome.failed)} failed, "
         f"{len(outcome.left_out)} left out, in {duration(time.monotonic() - started)}"

@@ -1,13 +1,22 @@
-"""One module per domain, each with the same functions: `splits`, `solutions`, `verify`, `vocabulary`, `max_symbols`."""
+"""One module per domain, each with `splits` and `verify`.
+
+Besides, where answers can be listed: `solutions`; where a base model can be made from scratch: `vocabulary`,
+`max_symbols`, `effort`; where problems come from outside: `data`.
+"""
 
 from __future__ import annotations
 
 import difflib
 from types import ModuleType
 
-from rl.tasks import countdown, linear, math
+from rl.tasks import countdown, countdown_words, linear, math
 
-TASKS: dict[str, ModuleType] = {"countdown": countdown, "linear": linear, "math": math}
+TASKS: dict[str, ModuleType] = {
+    "countdown": countdown,
+    "countdown-words": countdown_words,
+    "linear": linear,
+    "math": math,
+}
 
 
 def get(name: str) -> ModuleType:

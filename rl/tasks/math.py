@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from rl.tasks import math_data
-from rl.tasks.math_data import INSTRUCTION, DataError, Item
+from rl.tasks._rows import Data, DataError, say_left_out
+from rl.tasks.math_data import INSTRUCTION, Item
 from rl.tasks.math_grading import shared
 from rl.tasks.verdicts import Verdict
 
@@ -60,7 +61,22 @@ def _problem(item: Item) -> Problem:
 
 @cache
 def _items(name: str, file: str | None, revision: str | None) -> tuple[Item, ...]:
-    return tuple(math_data.load(name, Path(file) if file else None, revision).items)
+    found = math_data.load(name, Path(file) if file else None, revision)
+    say_left_out(name, len(found.items), found.refused)
+    return tuple(found.items)
+
+
+def data(config: MathConfig) -> list[Data]:
+    """The data sets that `splits` reads, those for training first."""
+    return [
+        Data(
+            math_data.get(name).repository,
+            config.files.get(name),
+            config.revisions.get(name) or math_data.get(name).revision,
+            f"task.revisions.{name}",
+        )
+        for name in (*config.train, *config.benchmarks)
+    ]
 
 
 def splits(config: MathConfig) -> dict[str, list[Problem]]:

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chat
 import numpy as np
 import pytest
+import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
@@ -19,7 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from child import RUN, write_config
 
 from repro.manifest import ROOT
-from rl import runs
+from rl import runs, sweep
+from rl.config import load
+from rl.progress import Display
 
 SETTINGS = ROOT / "rl" / "experiments" / "accelerate"
 CPU = SETTINGS / "cpu-2.yaml"
@@ -80,6 +84,36 @@ def test_two_launched_processes_train_as_one(tmp_path: Path) -> None:
     assert set(two) == set(one) >= {"grpo", "grpo-dr", "ds", "ds-dr"}
     for name, found in one.items():
         np.testing.assert_allclose(two[name]["theta"], found["theta"], rtol=0, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_sweep_launches_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The experiment of the paper made small, on a tiny chat model; two processes cannot share five rollouts."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    rows = [{"nums": [a, b, 2], "target": a + b + 2} for a in range(3, 9) for b in range(a, 9)]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    base = {"checkpoint": {"model": str(chat.model(tmp_path / "model"))}}
+    training = {"steps": 2, "prompts": 2, "gradient_accumulation_steps": 1, "steps_per_generation": 1, "save_every": 1}
+    training |= {"max_completion_length": 4, "use_vllm": False, "bf16": False}
+    small = {"extends": str(SETTINGS.parent / "paper" / "countdown.yaml"), "name": "launched", "scale": "cpu"}
+    small |= {"task": {"file": str(data), "train": 12, "heldout": 5}, "base": base, "train": training}
+    path = tmp_path / "launched.yaml"
+    path.write_text(yaml.safe_dump(small | {"needs": {"launch": "accelerate/cpu-2.yaml"}}))
+
+    def swept(method: str, *sets: str) -> sweep.Outcome:
+        jobs = sweep.jobs_for(load(path, sets), path, [method], [0], tmp_path / "out", sets)
+        with Display() as display:
+            wanted = [job for job in jobs if "evaluation" not in job.name]
+            return sweep.run_jobs(wanted, 1, tmp_path / "logs", display)
+
+    found = swept("ds-grpo")
+    assert (found.ran, found.failed) == (["base seed 0", "ds-grpo seed 0"], {})
+    folder = runs.folder_of(tmp_path / "out", "launched", 0, "ds-grpo")
+    assert [row["step"] for row in runs.Metrics(folder / "metrics.jsonl").rows()] == [1, 2]
+    assert (folder / "manifest.json").is_file()
+    said = "rl.train: train.prompts: 5 rollouts of a step do not divide among 2 processes"
+    assert swept("grpo", "train.prompts=1").failed == {"grpo seed 0": said}
 
 
 @pytest.mark.slow

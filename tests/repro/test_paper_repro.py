@@ -89,3 +89,66 @@ def test_no_disk(machine: Path) -> None:
     fake(machine, "python3.11", "exit 0")
     fake(machine, "df", "printf 'header\\n/dev/x 100 50 1048576 50%% /\\n'")
     assert_one_line(run(machine), 1, "needs 5 GiB", "1 GiB are left")
+
+
+PLANNED = """one rl/experiments/paper/one.yaml grpo,ds-grpo 0,1
+two rl/experiments/paper/two.yaml grpo 7"""
+
+
+@pytest.fixture
+def paper(machine: Path) -> Path:
+    """Both environments are there, with a Python that notes what it is asked for; `lacks-NAME` makes its check fail."""
+    project = machine / "a folder"
+    key = ["bash", "-c", "ROOT=$PWD; source repro/setup.sh; environment_key $0"]
+    for name, constraints in ((".venv", "constraints.txt"), (".venv-vllm", "constraints-vllm.txt")):
+        shutil.copy(ROOT / constraints, project)
+        made = subprocess.run([*key, constraints], cwd=project, capture_output=True, text=True, check=True).stdout
+        (project / name / "bin").mkdir(parents=True)
+        (project / name / ".made-of").write_text(made)
+        python = project / name / "bin" / "python"
+        python.write_text(
+            f"#!{shutil.which('bash')}\n"
+            f'echo "{name} $*" >>"{machine}/asked"\n'
+            f"""case "$*" in *--list*) echo '{PLANNED}' ;; *--check*) [[ ! -e "{machine}/lacks{name}" ]] ;; esac\n"""
+        )
+        python.chmod(0o755)
+    return machine
+
+
+def asked(paper: Path, module: str) -> list[str]:
+    return [line for line in (paper / "asked").read_text().splitlines() if f"-m {module}" in line]
+
+
+def test_the_scale_of_the_paper_runs_every_experiment_by_its_own_methods_and_seeds(paper: Path) -> None:
+    done = run(paper, "--scale", "paper", "--only", "runs", "--out", "x")
+    assert done.returncode == 0, done
+    stages = asked(paper, "repro.stage")
+    assert len(stages) == 2
+    for line, name, methods, seeds in zip(stages, ("one", "two"), ("grpo,ds-grpo", "grpo"), ("0,1", "7")):
+        file = f"rl/experiments/paper/{name}.yaml"
+        assert line.startswith(f".venv-vllm -m repro.stage runs/{name} ")
+        assert line.endswith(f"-- rl.sweep {file} --methods {methods} --seeds {seeds} --out {paper}/x")
+        writes = [word for word in line.split() if word.endswith("eval-heldout.json")]
+        assert len(writes) == len(seeds.split(",")) * (1 + len(methods.split(",")))
+    assert [line.split(" -m ")[0] for line in asked(paper, "rl.plan --scale paper --check")] == [".venv", ".venv-vllm"]
+
+
+def test_one_experiment_of_the_paper_alone(paper: Path) -> None:
+    assert run(paper, "--scale", "paper", "--only", "runs/two").returncode == 0
+    assert [" runs/two " in line for line in asked(paper, "repro.stage")] == [True]
+    assert all(line.endswith("two") for line in asked(paper, "rl.plan --scale paper --check"))
+    assert len(asked(paper, "rl.plan --scale paper --check")) == 2
+
+
+@pytest.mark.parametrize("lacks", ["lacks.venv", "lacks.venv-vllm"])
+def test_what_the_machine_cannot_run_is_refused_before_anything_starts(paper: Path, lacks: str) -> None:
+    (paper / lacks).touch()
+    for only in ([], ["--only", "runs"], ["--only", "runs/one"]):
+        assert run(paper, "--scale", "paper", *only).returncode == 1
+    assert asked(paper, "repro.stage") == []
+
+
+def test_theory_needs_nothing_of_the_scale(paper: Path) -> None:
+    (paper / "lacks.venv").touch()
+    assert run(paper, "--scale", "paper", "--only", "theory").returncode == 0
+    assert [" theory " in line for line in asked(paper, "repro.stage")] == [True]

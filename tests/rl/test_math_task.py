@@ -12,7 +12,7 @@ import pytest
 from rl import tasks
 from rl.settings import ConfigError, build
 from rl.tasks import math
-from rl.tasks.math_data import DataError
+from rl.tasks._rows import Data, DataError
 
 
 def config(tmp_path: Path, **more: Any) -> math.MathConfig:
@@ -40,6 +40,32 @@ def test_splits_hold_benchmarks_apart(tmp_path: Path) -> None:
     assert "dapo/3" not in ids  # that question is one of a benchmark's
     assert math.splits(config(tmp_path, validation=3)) == found
     assert math.splits(config(tmp_path, validation=3, seed=1))["validation"] != found["validation"]
+
+
+def test_rows_that_are_left_out_are_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = config(tmp_path)
+    math.splits(made)
+    math.splits(made)
+    assert capsys.readouterr().err == "aime25: 1 of 2 rows left out: 1 control characters\n"
+
+
+def test_its_data_sets_and_what_is_wrong_with_them(tmp_path: Path) -> None:
+    made = config(tmp_path)
+    assert [one.repository for one in math.data(made)] == [
+        "open-r1/DAPO-Math-17k-Processed",
+        "agentica-org/DeepScaleR-Preview-Dataset",
+        "math-ai/aime25",
+        "math-ai/minervamath",
+    ]
+    assert [one.problem() for one in math.data(made)] == [None] * 4
+    bare = dataclasses.replace(made, files={"dapo": "nowhere.jsonl"}, revisions={"aime25": "0" * 40, "minerva": "main"})
+    assert [one.problem() for one in math.data(bare)] == [
+        "no file nowhere.jsonl",
+        "task.revisions.deepscaler names no commit",
+        None,
+        "task.revisions.minerva: 'main' is no commit",
+    ]
+    assert math.data(bare)[2] == Data("math-ai/aime25", None, "0" * 40, "task.revisions.aime25")
 
 
 def test_answers_are_graded(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from accelerate.commands.launch import launch_command_parser
 
 from repro.files import write_json
 from repro.manifest import ROOT
@@ -118,6 +120,24 @@ def test_jobs_of_a_sweep_in_their_order(tmp_path: Path) -> None:
     assert by_name["evaluation of base seed 3"].after == ("base seed 3",)
     assert all(one.arguments[-2:] == ("--set", "train.steps=20") for one in jobs)
     assert not any(one.done() for one in jobs)
+
+
+def test_runs_of_the_paper_are_launched(tmp_path: Path) -> None:
+    """Training by accelerate with the settings that `needs` names; the rest in one process."""
+    path = ROOT / "rl" / "experiments" / "paper" / "qwen2.5-math-7b.yaml"
+    jobs = {one.name: one for one in jobs_for(load(path), path, ["ds-grpo"], [0], tmp_path, [])}
+    settings = str(ROOT / "rl" / "experiments" / "accelerate" / "fsdp-1x8.yaml")
+    common = ["--seed", "0", "--replace", "--out", str(tmp_path)]
+    launched = jobs["ds-grpo seed 0"].command
+    assert launched[:5] == [sys.executable, "-m", "accelerate.commands.launch", "--config_file", settings]
+    assert launched[5:] == ["-m", "rl.train", str(path), "--method", "ds-grpo", *common]
+    parsed = launch_command_parser().parse_args(launched[3:])
+    assert (parsed.module, parsed.training_script, parsed.config_file) == (True, "rl.train", settings)
+    assert parsed.training_script_args == launched[7:]
+    for name, module in (("base seed 0", "rl.pretrain"), ("evaluation of ds-grpo seed 0", "rl.evaluate")):
+        assert jobs[name].command[:3] == [sys.executable, "-m", module]
+    [alone] = [one for one in jobs_for(load(CPU), CPU, ["grpo"], [0], tmp_path, []) if one.name == "grpo seed 0"]
+    assert alone.command[:3] == [sys.executable, "-m", "rl.train"]
 
 
 def test_done_follows_settings_source_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

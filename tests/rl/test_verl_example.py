@@ -1,8 +1,16 @@
-"""The example for verl against the trainer's own arithmetic, inside a stand-in for verl's plug-in interface."""
+"""The example for verl against the trainer's own arithmetic: in a stand-in for its plug-ins, and in verl itself.
+
+verl is no dependency: what needs it is skipped unless it is installed (docs/verl.md says how, and what came out).
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -121,3 +129,65 @@ def test_it_refuses_to_go_without_the_term(example: ModuleType) -> None:
         verl.ray_trainer.compute_advantage(data(old_log_probs=None), "ds_grpo")
     with pytest.raises(ValueError, match="KL in the rewards"):
         verl.ray_trainer.compute_advantage(data(token_level_rewards=at_the_end(REWARDS - 0.01)), "ds_grpo")
+
+
+needs_verl = pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl is not installed")
+MINE = "from verl_ds_advantage import install\ninstall(**{options})\n"
+INSIDE = """
+import json, sys
+import numpy as np, torch
+from tensordict import TensorDict
+from verl import DataProto
+from verl.trainer.config.algorithm import AlgoConfig
+from verl.trainer.ppo import ray_trainer
+from verl.trainer.ppo.v1 import utils
+asked = json.loads(sys.argv[1])
+batch = {key: torch.tensor(value) for key, value in asked["batch"].items()}
+groups = {"uid": np.array(asked["index"], dtype=object)}
+keys = [f"{name}_{number}_0" for number, name in enumerate(asked["index"])]
+config = AlgoConfig(adv_estimator="ds_grpo")
+found = {}
+for name, call in (
+    ("v0", lambda data: ray_trainer.compute_advantage(data, "ds_grpo", config=config)),
+    ("v1", lambda data: utils.compute_advantage_for_multi_trajectories(data, keys, "ds_grpo", config=config)),
+):
+    made = call(DataProto(batch=TensorDict(dict(batch), batch_size=len(keys)), non_tensor_batch=groups)).batch
+    assert torch.equal(made["advantages"], made["returns"])
+    found[name] = made["advantages"].tolist()
+print("found", json.dumps(found))
+"""
+
+
+@needs_verl
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_in_verl_itself_it_is_what_the_trainer_does(config: SmoothingConfig, tmp_path: Path) -> None:
+    """As it is to be used, in a process of its own: both trainers of verl, random rollouts of unequal length."""
+    generator = torch.Generator().manual_seed(0)
+    rows, width, names = 24, 7, [f"prompt {row % 4}" for row in range(24)]
+    lengths = torch.randint(1, width + 1, (rows,), generator=generator)
+    mask = (torch.arange(width) < lengths[:, None]).long()
+    rewards = torch.randint(0, 3, (rows,), generator=generator) / 2  # 0, 1/2 (no term), 1
+    logps = -torch.rand(rows, width, generator=generator)
+    at_last = torch.zeros(rows, width)
+    at_last[torch.arange(rows), lengths - 1] = rewards
+    batch = {"token_level_rewards": at_last, "response_mask": mask, "old_log_probs": logps}
+    asked = {"batch": {key: value.tolist() for key, value in batch.items()}, "index": names}
+
+    (tmp_path / "my_ds.py").write_text(MINE.format(options=repr(vars(config))))
+    places = os.pathsep.join(map(str, (tmp_path, ROOT / "examples", ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-c", INSIDE, json.dumps(asked)],
+        env={**os.environ, "PYTHONPATH": places, "VERL_USE_EXTERNAL_MODULES": "my_ds", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    [found] = [line.removeprefix("found ") for line in done.stdout.splitlines() if line.startswith("found ")]
+
+    groups = torch.arange(rows) % 4
+    correct = torch.tensor([{0.0: 0, 1.0: 1}.get(reward, -1) for reward in rewards.tolist()])
+    wanted = smooth(Rollouts(rewards, normalise(rewards, groups, config.std), logps, mask, correct, groups), config)
+    wanted = (wanted if wanted.dim() == 2 else wanted[:, None]) * mask
+    for made in json.loads(found).values():
+        torch.testing.assert_close(torch.tensor(made), wanted, rtol=0, atol=1e-6)
