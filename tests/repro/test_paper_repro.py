@@ -99,6 +99,8 @@ two rl/experiments/paper/two.yaml grpo 7"""
 def paper(machine: Path) -> Path:
     """Both environments are there, with a Python that notes what it is asked for; `lacks-NAME` makes its check fail."""
     project = machine / "a folder"
+    for name in ("one", "two"):
+        (project / "rl" / "experiments" / "paper" / f"{name}.yaml").write_text(f"name: {name}\n")
     key = ["bash", "-c", "ROOT=$PWD; source repro/setup.sh; environment_key $0"]
     for name, constraints in ((".venv", "constraints.txt"), (".venv-vllm", "constraints-vllm.txt")):
         shutil.copy(ROOT / constraints, project)
@@ -120,14 +122,14 @@ def asked(paper: Path, module: str) -> list[str]:
 
 
 def test_the_scale_of_the_paper_runs_every_experiment_by_its_own_methods_and_seeds(paper: Path) -> None:
-    done = run(paper, "--scale", "paper", "--only", "runs", "--out", "x")
+    done = run(paper, "--scale", "paper", "--only", "runs", "--out", "x", "--jobs", "1")
     assert done.returncode == 0, done
     stages = asked(paper, "repro.stage")
     assert len(stages) == 2
     for line, name, methods, seeds in zip(stages, ("one", "two"), ("grpo,ds-grpo", "grpo"), ("0,1", "7")):
         file = f"rl/experiments/paper/{name}.yaml"
         assert line.startswith(f".venv-vllm -m repro.stage runs/{name} ")
-        assert line.endswith(f"-- rl.sweep {file} --methods {methods} --seeds {seeds} --out {paper}/x")
+        assert line.endswith(f"-- rl.sweep {file} --methods {methods} --seeds {seeds} --jobs 1 --out {paper}/x")
         writes = [word for word in line.split() if word.endswith("eval-heldout.json")]
         assert len(writes) == len(seeds.split(",")) * (1 + len(methods.split(",")))
     assert [line.split(" -m ")[0] for line in asked(paper, "rl.plan --scale paper --check")] == [".venv", ".venv-vllm"]
