@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from types import ModuleType
 
-from rl.tasks import countdown, linear, math
+from rl.tasks import countdown, linear, math, maze
 
-TASKS: dict[str, ModuleType] = {"countdown": countdown, "linear": linear, "math": math}
+TASKS: dict[str, ModuleType] = {"countdown": countdown, "linear": linear, "math": math, "maze": maze}
 
 
 def get(name: str) -> ModuleType:
