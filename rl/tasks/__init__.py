@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 from types import ModuleType
 
-from rl.tasks import countdown, countdown_words, linear, math
+from rl.tasks import countdown, countdown_words, linear, math, maze
 
 TASKS: dict[str, ModuleType] = {
     "countdown": countdown,
     "countdown-words": countdown_words,
     "linear": linear,
     "math": math,
+    "maze": maze,
 }
 
 
