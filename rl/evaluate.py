@@ -71,7 +71,7 @@ def evaluate(
         samples = judged(task, problems, complete(model, [one.prompt for one in problems], how, device))
     if settings.mode == "sampled":
         assert samples is not None  # EvalConfig asks for as many samples as the largest k
-        known = {one.id: len(task.solutions(one)) for one in problems} if hasattr(task, "solutions") else None
+        known = {one.id: set(task.solutions(one)) for one in problems} if hasattr(task, "solutions") else None
         table = _labelled(per_problem(samples, settings.ks, known), problems)
         return Evaluation(table, samples, _summary(settings, table, samples))
 
