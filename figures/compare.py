@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from repro.manifest import ROOT
-from rl.analysis import column, interval, pass_at
+from rl.analysis import Quantity, column, interval, pass_at
 from rl.results import ResultError, Results, load
 
 CLOSE = 1e-5  # of theory's numbers across processors, relative to the largest in the column
-QUANTITIES = {"Pass@1": pass_at(1), "Pass@1024": pass_at(1024), "Gini–Simpson": column("gini_simpson")}
+LARGE_K = 1024  # of exact evaluations, which have every k
 
 
 def compare_theory(new: Path, old: Path) -> list[tuple[bool, str]]:
@@ -51,11 +51,17 @@ def distance(new: pd.DataFrame, old: pd.DataFrame) -> float:
     return worst
 
 
+def quantities(*compared: Results) -> dict[str, Quantity]:
+    """What is compared: Pass@1, Pass@k for a large k that all have, diversity."""
+    large = min(LARGE_K if one.runs[0].exact else one.runs[0].ks[-1] for one in compared)
+    return {"Pass@1": pass_at(1), f"Pass@{large}": pass_at(large), "Gini–Simpson": column("gini_simpson")}
+
+
 def compare_runs(new: Results, old: Results) -> list[tuple[bool, str]]:
     """(agrees, line) for every method that both have: intervals of each quantity overlap."""
     lines = []
     for method in (name for name in new.methods() if name in old.methods()):
-        for name, quantity in QUANTITIES.items():
+        for name, quantity in quantities(new, old).items():
             ours, theirs = (interval([quantity(run) for run in which.of(method).values()]) for which in (new, old))
             agrees = ours["low"] <= theirs["high"] and theirs["low"] <= ours["high"]
             lines.append((agrees, f"{new.experiment}, {method}, {name}: {_show(ours)} against {_show(theirs)}"))

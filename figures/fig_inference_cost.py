@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.rl_exhibit import KS, figure
-from rl.analysis import common, over_seeds, pass_at, samples_to_reach
+from rl.analysis import common, correctness, over_seeds, pass_at, samples_to_reach
 from rl.results import Results
 
 
@@ -24,7 +24,7 @@ def frame(results: Results) -> pd.DataFrame:
             logs = []
             for seed in seeds:
                 target = float(np.mean(pass_at(k)(results.of("grpo")[seed])))
-                needed = samples_to_reach(results.of(method)[seed].problems["C"].to_numpy(), target)
+                needed = samples_to_reach(correctness(results.of(method)[seed]), target)
                 logs.append(np.log(k / needed) if np.isfinite(needed) else np.nan)
             factor = {name: np.exp(value) for name, value in over_seeds(logs).items()}
             rows.append({"method": method, "k": k, **factor, "seeds": len(seeds)})

@@ -17,19 +17,22 @@ from rl.results import ResultError, Results, load
 KS = tuple(2**i for i in range(13))  # Pass@k is exact, so k may exceed any number of samples that one would draw
 
 
-def arguments(name: str) -> argparse.Namespace:
-    """The options of an exhibit's command line: --out, --experiment, --scale."""
+def arguments(name: str, experiment: str) -> argparse.Namespace:
+    """The options of an exhibit's command line: --out, --experiment (default: `experiment`), --scale."""
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}")
     parser.add_argument("--out", type=Path, default=Path("build"), help="the run at hand, and where the exhibit goes")
-    parser.add_argument("--experiment", default="countdown", help="the name in the experiment's YAML")
+    parser.add_argument("--experiment", default=experiment, help="the name in the experiment's YAML")
     parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
     return parser.parse_args()
 
 
 def _make(
-    name: str, frame: Callable[[Results], pd.DataFrame], write: Callable[[pd.DataFrame, Results, Path], None]
+    name: str,
+    frame: Callable[[Results], pd.DataFrame],
+    write: Callable[[pd.DataFrame, Results, Path], None],
+    experiment: str,
 ) -> int:
-    options = arguments(name)
+    options = arguments(name, experiment)
     try:
         results = load(options.experiment, options.out, options.scale)
         data = frame(results)
@@ -41,23 +44,44 @@ def _make(
     return 0
 
 
-def figure(name: str, frame: Callable[[Results], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]) -> int:
-    """Draw the figure `name` from recorded runs; 2 and one line on standard error if they are not there."""
+def figure(
+    name: str,
+    frame: Callable[[Results], pd.DataFrame],
+    draw: Callable[[pd.DataFrame], Figure],
+    experiment: str = "countdown",
+) -> int:
+    """Draw the figure `name` from recorded runs; 2 and one line on standard error if they are not there.
+
+    experiment: whose runs, unless the command line names another.
+    """
 
     def write(data: pd.DataFrame, results: Results, out: Path) -> None:
         style.use()
         style.save(draw(data), name, data, out)
 
-    return _make(name, frame, write)
+    return _make(name, frame, write, experiment)
 
 
-def table(name: str, frame: Callable[[Results], pd.DataFrame], caption: str) -> int:
-    """Write the table `name` as CSV, Markdown and TeX; 2 and one line on standard error if its runs are not there."""
+def table(name: str, frame: Callable[[Results], pd.DataFrame], caption: str, experiment: str = "countdown") -> int:
+    """Write the table `name` as CSV, Markdown and TeX; 2 and one line on standard error if its runs are not there.
+
+    experiment: whose runs, unless the command line names another.
+    """
 
     def write(data: pd.DataFrame, results: Results, out: Path) -> None:
         style.save_table(name, data, out, f"{caption} Experiment {results.experiment}, {results.origin}.")
 
-    return _make(name, frame, write)
+    return _make(name, frame, write, experiment)
+
+
+def model_name(results: Results) -> str:
+    """`Qwen2.5-Math-7B`, or `model made here, 149,440 parameters`; raises ResultError if nothing says how many."""
+    run = results.runs[0]
+    if "model" in run.config["base"]:
+        return Path(run.config["base"]["model"]).name
+    if "parameters" not in run.summary:
+        raise ResultError(f"{run.evaluation}: does not say how many parameters the model has; evaluate the run again")
+    return f"model made here, {run.summary['parameters']:,} parameters"
 
 
 def with_interval(found: dict[str, Any], sign: str = "") -> str:

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from figures.rl_exhibit import table, with_interval
-from rl.analysis import common, interval, pass_at
+from rl.analysis import column, common, interval, pass_at
 from rl.results import Results, Run
 
 BINS = {"1": (1, 1), "2–3": (2, 3), "4–7": (4, 7), "8 and more": (8, 10**9)}
 
 
 def _within(run: Run, k: int, low: int, high: int) -> np.ndarray:
-    return pass_at(k)(run)[run.problems["solutions"].between(low, high).to_numpy()]
+    solutions = column("solutions")(run)
+    return pass_at(k)(run)[(low <= solutions) & (solutions <= high)]
 
 
 def frame(results: Results) -> pd.DataFrame:

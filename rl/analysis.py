@@ -8,25 +8,69 @@ sure it is for these base models on new problems. A verdict rests on the t-inter
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rl.metrics import holm, paired_bootstrap, pass_at_k_exact, t_interval, t_test
-from rl.results import Results, Run
+from rl.results import ResultError, Results, Run
 
 Quantity = Callable[[Run], np.ndarray]  # one number per held-out problem
 
 
 def pass_at(k: int) -> Quantity:
-    """Pass@k = 1 − (1 − C)^k of each problem, from its exact correctness C."""
-    return lambda run: pass_at_k_exact(run.problems["C"].to_numpy(), k)
+    """Pass@k of each problem: 1 − (1 − C)^k where C is exact, else the unbiased estimate of the evaluation.
+
+    C of a sampled evaluation is a share c/n, from which that formula would be biased. Raises ResultError, naming the
+    file and the ks that there are, if k is none of them.
+    """
+
+    def of(run: Run) -> np.ndarray:
+        if run.exact:
+            return pass_at_k_exact(run.problems["C"].to_numpy(), k)
+        if f"passk_{k}" not in run.problems:
+            ks = ", ".join(str(known) for known in run.ks)
+            raise ResultError(f"{run.evaluation}: sampled, and Pass@{k} was not evaluated; there are k = {ks}")
+        return column(f"passk_{k}")(run)
+
+    return of
+
+
+def correctness(run: Run) -> np.ndarray:
+    """C of each problem; raises ResultError if it is not exact, for what rests on C at any k, as no share c/n does."""
+    if not run.exact:
+        raise ResultError(f"{run.evaluation}: sampled, and this needs the exact C; only Pass@k at its own ks is there")
+    return run.problems["C"].to_numpy(dtype=float)
 
 
 def column(name: str) -> Quantity:
-    """A column of the evaluation, one number per problem (NaN where undefined, such as diversity at C = 0)."""
-    return lambda run: run.problems[name].to_numpy(dtype=float)
+    """A column of the evaluation, one number per problem (NaN where undefined, such as diversity at C = 0).
+
+    Raises ResultError, naming the file, if the evaluation has no such column.
+    """
+
+    def of(run: Run) -> np.ndarray:
+        if name not in run.problems:
+            raise ResultError(f"{run.evaluation}: has no {name!r} of its problems; it was evaluated without")
+        return run.problems[name].to_numpy(dtype=float)
+
+    return of
+
+
+def benchmarks(results: Results) -> list[str]:
+    """The benchmarks that the held-out problems belong to, in their order; raises ResultError if there are none."""
+    run = results.runs[0]
+    if "benchmark" not in run.problems:
+        raise ResultError(f"{run.evaluation}: its problems belong to no benchmarks")
+    return [str(name) for name in run.problems["benchmark"].unique()]
+
+
+def within(results: Results, benchmark: str) -> Results:
+    """The same runs on the problems of one benchmark alone."""
+    kept = (replace(run, problems=run.problems[run.problems["benchmark"] == benchmark]) for run in results.runs)
+    return replace(results, runs=tuple(kept))
 
 
 def interval(values: Sequence[np.ndarray], reference: Sequence[np.ndarray] | None = None) -> dict[str, Any]:
@@ -55,7 +99,7 @@ def over_seeds(values: Sequence[float]) -> dict[str, float]:
 
 
 def common(results: Results, *methods: str) -> list[int]:
-    """The seeds that all of `methods` have; raises ResultError if one has none."""
+    """The seeds that all of `methods` have; raises NotRun if one has none."""
     return sorted(set.intersection(*(set(results.of(method)) for method in methods)))
 
 

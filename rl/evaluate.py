@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import torch
 import transformers
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from repro.files import replacing, write_json
@@ -70,7 +71,7 @@ def evaluate(
         samples = judged(task, problems, complete(model, [one.prompt for one in problems], how, device))
     if settings.mode == "sampled":
         assert samples is not None  # EvalConfig asks for as many samples as the largest k
-        known = {one.id: len(task.solutions(one)) for one in problems} if hasattr(task, "solutions") else None
+        known = {one.id: set(task.solutions(one)) for one in problems} if hasattr(task, "solutions") else None
         table = _labelled(per_problem(samples, settings.ks, known), problems)
         return Evaluation(table, samples, _summary(settings, table, samples))
 
@@ -113,14 +114,23 @@ def _curves(settings: EvalConfig, table: pd.DataFrame) -> dict[str, dict[str, fl
     }
 
 
+def _reasons(samples: pd.DataFrame | None, table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """How often each reason was given for a verdict on the problems of `table`: how often a grader gave up, say."""
+    if samples is None:
+        return {}
+    counts = samples.loc[samples["problem"].isin(table["problem"]), "reason"].value_counts()
+    return {"reasons": {str(name): int(count) for name, count in counts.items()}}
+
+
 def _summary(settings: EvalConfig, table: pd.DataFrame, samples: pd.DataFrame | None) -> dict[str, Any]:
     mean = {name: _finite(table[name].mean()) for name in table.columns if name not in ("problem", "benchmark")}
     more: dict[str, Any] = {}
     if "benchmark" in table:
-        parts = table.groupby("benchmark", sort=False)
-        more["benchmarks"] = {str(name): {"problems": len(part), **_curves(settings, part)} for name, part in parts}
-    if samples is not None:  # among them how often a grader gave up or could not read an answer
-        more["reasons"] = {str(name): int(count) for name, count in samples["reason"].value_counts().items()}
+        more["benchmarks"] = {
+            str(name): {"problems": len(part), **_curves(settings, part), **_reasons(samples, part)}
+            for name, part in table.groupby("benchmark", sort=False)
+        }
+    more |= _reasons(samples, table)
     single = ("C", "gini_simpson", "entropy", "logp_correct", "logp_incorrect")
     truncated = None if samples is None else _finite(1 - samples["finished"].mean())
     return {
@@ -148,6 +158,15 @@ def is_done(folder: Path, split: str, key: str) -> bool:
 def eval_key(record: dict[str, Any], seed: int, weights: str) -> str:
     """The hash of all that decides an evaluation: settings, seed, source and the model's weights."""
     return runs.identity({**record, "weights": weights}, seed, ["rl.evaluate"])
+
+
+def parameters(model: Path) -> int:
+    """How many parameters the checkpoint has; weights that layers share count once."""
+    total = 0
+    for path in sorted(model.glob("*.safetensors")):
+        with safe_open(path, "pt") as weights:
+            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 (no mapping)
+    return total
 
 
 def locate(config: Experiment, method: str, seed: int, out: Path) -> tuple[Path, Path]:
@@ -194,7 +213,8 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
         made = manifest(record, options.seed, started)
         if options.method == "base":  # a base model lies elsewhere; here it stands beside the runs
             write_json(folder / "manifest.json", {**made, "base": runs.weights(model), "model": model.name})
-        write(folder, options.split, found, {"model": model.name, "key": key, "manifest": made})
+        more = {"model": model.name, "parameters": parameters(model), "key": key, "manifest": made}
+        write(folder, options.split, found, more)
     ks = [k for k in (1, 8, 64) if k in config.evaluate.ks] or config.evaluate.ks[:1]
     shown = ", ".join(f"Pass@{k} {found.summary['pass_at_k'][str(k)]:.3f}" for k in ks)
     return f"{folder}: {options.split}, {len(problems)} problems, {config.evaluate.mode}: {shown}"

@@ -19,11 +19,33 @@ import numpy as np
 
 from repro.files import write_text
 from repro.manifest import ROOT
-from rl.analysis import Quantity, column, common, comparison, interval, over_seeds, pass_at, samples_to_reach
-from rl.results import ResultError, Results, load
+from rl.analysis import (
+    Quantity,
+    column,
+    common,
+    comparison,
+    correctness,
+    interval,
+    over_seeds,
+    pass_at,
+    samples_to_reach,
+)
+from rl.results import NotRun, ResultError, Results, load
 
 LARGE_K = 1024  # named with the primary endpoints in rl/experiments/cpu/REGIME.md, before the first DS run
+MATH_K = 64  # likewise in REGIME-linear.md
 SEEDS_FOR_A_VERDICT = 5
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about training: method − reference has a sign, +1 or −1, in each quantity that is wanted, by name."""
+
+    claim: str
+    source: str
+    method: str
+    reference: str
+    wanted: dict[str, tuple[Quantity, int]]
 
 
 @dataclass(frozen=True)
@@ -72,17 +94,25 @@ def show(name: str, found: dict[str, Any]) -> str:
     return f"{name} {found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]{over}"
 
 
-def compare(
-    results: Results, method: str, reference: str, wanted: dict[str, tuple[Quantity, int]]
-) -> tuple[str, str, str]:
-    """What was run, what came out and the verdict for one comparison; `not run` if a method has no result."""
+def finding(claim: Claim, results: Results | None, command: str) -> Finding:
+    """What was run, what came out and the verdict; `not run` if there are no results or a method has none in them."""
+    not_run = Finding(claim.claim, claim.source, "—", "—", "not run", command)
+    if results is None:
+        return not_run
+    wanted = claim.wanted.items()
     try:
-        found = {name: difference(results, method, reference, quantity) for name, (quantity, _) in wanted.items()}
-    except ResultError:
-        return "—", "—", "not run"
-    ran = f"{results.experiment}: {method} against {reference}, seeds: {next(iter(found.values()))['seeds']}"
-    outcome = "; ".join(show(name, value) for name, value in found.items())
-    return ran, outcome, judge(list(found.values()), [sign for _, sign in wanted.values()])
+        found = {name: difference(results, claim.method, claim.reference, quantity) for name, (quantity, _) in wanted}
+    except NotRun:
+        return not_run
+    seeds = next(iter(found.values()))["seeds"]
+    return Finding(
+        claim.claim,
+        claim.source,
+        f"{results.experiment}: {claim.method} against {claim.reference}, seeds: {seeds}",
+        "; ".join(show(name, value) for name, value in found.items()),
+        judge(list(found.values()), [sign for _, (_, sign) in wanted]),
+        command,
+    )
 
 
 PASS = {"ΔPass@1": pass_at(1), f"ΔPass@{LARGE_K}": pass_at(LARGE_K)}
@@ -94,54 +124,83 @@ def both(up: dict[str, Quantity], down: dict[str, Quantity] | None = None) -> di
     return {**{name: (q, 1) for name, q in up.items()}, **{name: (q, -1) for name, q in (down or {}).items()}}
 
 
-def experiment_findings(results: Results, command: str) -> list[Finding]:
-    """The claims about training, against the runs of one experiment."""
-    first, large = "ΔPass@1", f"ΔPass@{LARGE_K}"
-    collapse = both({first: PASS[first]}, {large: PASS[large], **DIVERSITY})
-    rows = [
-        (
-            "RL fine-tuning raises Pass@1 and lowers Pass@k for large k: diversity collapses",
-            "abstract (H)",
-            "grpo",
-            "base",
-            collapse,
-        ),
-        (
-            "DS-GRPO is above GRPO in Pass@1 and in Pass@k (primary endpoints)",
-            "abstract (H)",
+_FIRST, _LARGE = ({name: quantity} for name, quantity in PASS.items())
+
+CLAIMS = (
+    Claim(
+        "RL fine-tuning raises Pass@1 and lowers Pass@k for large k: diversity collapses",
+        "abstract (H)",
+        "grpo",
+        "base",
+        both(_FIRST, {**_LARGE, **DIVERSITY}),
+    ),
+    Claim(
+        "DS-GRPO is above GRPO in Pass@1 and in Pass@k (primary endpoints)",
+        "abstract (H)",
+        "ds-grpo",
+        "grpo",
+        both(PASS),
+    ),
+    Claim("DS-GRPO keeps correct answers more diverse than GRPO", "abstract (H)", "ds-grpo", "grpo", both(DIVERSITY)),
+    Claim("DS-GRPO is above GRPO with an entropy bonus", "abstract (H)", "ds-grpo", "entropy-bonus", both(PASS)),
+    Claim("DS-GRPO is above GRPO with an entropy penalty", "abstract (H)", "ds-grpo", "entropy-penalty", both(PASS)),
+    Claim(
+        "Smoothing correct trajectories alone already helps",
+        "summary of the method (M)",
+        "ds-grpo-positive",
+        "grpo",
+        both({**PASS, **DIVERSITY}),
+    ),
+    Claim(
+        "The term on incorrect trajectories alone raises correctness",
+        "summary of the method (M)",
+        "ds-grpo-negative",
+        "grpo",
+        both(_FIRST),
+    ),
+    Claim(
+        "T6's mended form (centred by its group) is above GRPO",
+        "this reproduction (new)",
+        "ds-grpo-centered",
+        "grpo",
+        both({**PASS, **DIVERSITY}),
+    ),
+)
+
+_MATH_SOURCE = "abstract (H), of real mathematics; here linear equations and models made here"
+_MATH_PASS = {"ΔPass@1": pass_at(1), f"ΔPass@{MATH_K}": pass_at(MATH_K)}
+# Experiments beside the one that is asked for, by name
+FURTHER = {
+    "linear": (
+        Claim(
+            "DS-GRPO is above GRPO on mathematics (few routes, one answer) in Pass@1 and Pass@k (primary endpoints)",
+            _MATH_SOURCE,
             "ds-grpo",
             "grpo",
-            both(PASS),
+            both(_MATH_PASS),
         ),
-        ("DS-GRPO keeps correct answers more diverse than GRPO", "abstract (H)", "ds-grpo", "grpo", both(DIVERSITY)),
-        ("DS-GRPO is above GRPO with an entropy bonus", "abstract (H)", "ds-grpo", "entropy-bonus", both(PASS)),
-        ("DS-GRPO is above GRPO with an entropy penalty", "abstract (H)", "ds-grpo", "entropy-penalty", both(PASS)),
-        (
-            "Smoothing correct trajectories alone already helps",
-            "summary of the method (M)",
-            "ds-grpo-positive",
+        Claim(
+            "DS-GRPO finds more distinct correct routes than GRPO on mathematics",
+            _MATH_SOURCE,
+            "ds-grpo",
             "grpo",
-            both({**PASS, **DIVERSITY}),
+            both({f"Δdistinct correct routes in {MATH_K}": column(f"distinct_{MATH_K}")}),
         ),
-        (
-            "The term on incorrect trajectories alone raises correctness",
-            "summary of the method (M)",
-            "ds-grpo-negative",
-            "grpo",
-            both({first: PASS[first]}),
-        ),
-        (
-            "T6's mended form (centred by its group) is above GRPO",
-            "this reproduction (new)",
-            "ds-grpo-centered",
-            "grpo",
-            both({**PASS, **DIVERSITY}),
-        ),
-    ]
-    return [
-        Finding(claim, source, *compare(results, method, ref, wanted), command)
-        for claim, source, method, ref, wanted in rows
-    ]
+    ),
+}
+
+
+def further_findings(out: Path, scale: str) -> list[Finding]:
+    """The claims of `FURTHER`; `not run` where an experiment has no results."""
+    found = []
+    for name, claims in FURTHER.items():
+        try:
+            results = load(name, out, scale)
+        except NotRun:
+            results = None
+        command = f"`python -m rl.sweep rl/experiments/{scale}/{name}.yaml --methods grpo,ds-grpo --seeds 0,1,2`"
+        found += [finding(claim, results, command) for claim in claims]
+    return found
 
 
 def inference_finding(results: Results, command: str) -> Finding:
@@ -149,12 +208,12 @@ def inference_finding(results: Results, command: str) -> Finding:
     claim, source = "The same Pass@k as GRPO with a quarter of the samples", "summary (M)"
     try:
         seeds = common(results, "ds-grpo", "grpo")
-    except ResultError:
+    except NotRun:
         return Finding(claim, source, "—", "—", "not run", command)
     logs = []
     for seed in seeds:
         target = float(np.mean(pass_at(LARGE_K)(results.of("grpo")[seed])))
-        logs.append(np.log(LARGE_K / samples_to_reach(results.of("ds-grpo")[seed].problems["C"].to_numpy(), target)))
+        logs.append(np.log(LARGE_K / samples_to_reach(correctness(results.of("ds-grpo")[seed]), target)))
     found = {name: float(np.exp(value)) for name, value in over_seeds(logs).items()}
     fewer = judge([{"low": found["low"] - 1, "high": found["high"] - 1, "seeds": len(seeds)}], [1])
     quarter = judge([{"low": found["low"] - 4, "high": found["high"] - 4, "seeds": len(seeds)}], [1])
@@ -224,8 +283,9 @@ HEADER = """# What reproduces, and what does not
 
 Written by `python -m rl.reproduction` from recorded results; do not edit. Sources: H a primary source, M a second-hand
 summary; the paper's full text was not at hand, so a claim's wording is ours. A difference stands with its 95% interval
-over seeds, each seed with its own base model; the primary endpoints (ΔPass@1 and ΔPass@{large}, ds-grpo − grpo, last
-step, held-out problems) were named before the first DS run of this experiment, in `rl/experiments/cpu/REGIME.md`.
+over seeds, each seed with its own base model; the primary endpoints (ds-grpo − grpo, last step, held-out problems:
+ΔPass@1 and ΔPass@{large} on Countdown, ΔPass@1 and ΔPass@{math} on linear equations) were named before the first DS
+run of their experiment, in `rl/experiments/cpu/REGIME.md` and `REGIME-linear.md`.
 """
 
 RULE = """
@@ -238,10 +298,10 @@ zero. *Preliminary*: fewer than {seeds} seeds. *Not run*: no recorded result.
 
 LIMITS = """## What a reader must not conclude
 
-- These are models of 134 thousand parameters, made here, on Countdown with four numbers up to 9. Nothing here measures
-  a 7B model on real mathematics; those claims stand above as not run.
+- These are models of 134 to 150 thousand parameters, made here, on Countdown with four numbers up to 9 and on generated
+  linear equations. Nothing here measures a 7B model on real mathematics; those claims stand above as not run.
 - gamma's values belong to this task, this reduction (sum of log-probs) and this place (advantage); they do not carry
-  over.
+  over. On linear equations they were not searched, but taken over from Countdown.
 - A difference whose interval holds zero is not evidence of equality.
 - The theorems are about tabular policies. The bridge tests show that the trainer's expected step is theirs on a tabular
   model; with shared parameters they are a guide, not a guarantee.
@@ -252,7 +312,7 @@ def document(findings: Sequence[Finding], corrected: str) -> str:
     """REPRODUCTION.md."""
     commands = "\n".join(f"| {f.claim} | {f.command} | {f.outcome} |" for f in findings)
     parts = [
-        HEADER.format(large=LARGE_K),
+        HEADER.format(large=LARGE_K, math=MATH_K),
         markdown_table(findings),
         RULE.format(seeds=SEEDS_FOR_A_VERDICT),
         corrected,
@@ -296,17 +356,23 @@ def main() -> int:
     parser.add_argument("--experiment", default="countdown")
     parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
     options = parser.parse_args()
-    try:
-        results = load(options.experiment, options.out, options.scale)
-    except ResultError as error:
-        print(f"rl.reproduction: {error}", file=sys.stderr)
-        return 2
     command = (
         "`bash paper_repro.sh --full`" if options.scale == "cpu" else f"`bash paper_repro.sh --scale {options.scale}`"
     )
-    experiment = [*experiment_findings(results, command), inference_finding(results, command)]
-    findings = [theory_finding(options.out), *experiment, *NOT_RUN]
-    write_text(options.out / "REPRODUCTION.md", document(findings, all_differences(results)))
+    try:
+        results = load(options.experiment, options.out, options.scale)
+        findings = [
+            theory_finding(options.out),
+            *(finding(claim, results, command) for claim in CLAIMS),
+            inference_finding(results, command),
+            *further_findings(options.out, options.scale),
+            *NOT_RUN,
+        ]
+        differences = all_differences(results)
+    except ResultError as error:
+        print(f"rl.reproduction: {error}", file=sys.stderr)
+        return 2
+    write_text(options.out / "REPRODUCTION.md", document(findings, differences))
     write_text(options.out / "REPRODUCTION-table.md", markdown_table(findings) + "\n")
     print(f"{options.out / 'REPRODUCTION.md'}: {len(findings)} claims, from {results.origin}")
     return 0

@@ -18,11 +18,16 @@ class ResultError(ValueError):
     """A result that an exhibit needs is missing, incomplete or of another experiment; the message is one line."""
 
 
+class NotRun(ResultError):
+    """There is no result at all of what was asked for; the message says how to make it."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One evaluated model: a method (or `base`) with a seed.
 
-    problems: one row per held-out problem (columns: `rl.exact`). metrics: one row per training step (empty for `base`).
+    problems: one row per held-out problem (columns: `rl.exact`, of a sampled evaluation `rl.scoring`). metrics: one row
+    per training step (empty for `base`).
     """
 
     method: str
@@ -34,14 +39,30 @@ class Run:
     problems: pd.DataFrame
     metrics: pd.DataFrame
 
+    @property
+    def exact(self) -> bool:
+        """Whether `C` is the probability of a correct answer itself, not a share of samples."""
+        return bool(self.summary["mode"] == "exact")
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The ks at which Pass@k was evaluated, ascending; of an exact evaluation it follows for all others too."""
+        return tuple(self.config["evaluate"]["ks"])
+
+    @property
+    def evaluation(self) -> Path:
+        """The file of the evaluation's summary."""
+        return self.folder / f"eval-{self.summary['split']}.json"
+
 
 @dataclass(frozen=True)
 class Results:
-    """All runs of one experiment. origin: `run at hand` or `results`."""
+    """All runs of one experiment. origin: `run at hand` or `results`. out: where runs at hand were looked for first."""
 
     experiment: str
     origin: str
     runs: tuple[Run, ...]
+    out: Path | None
 
     def methods(self) -> list[str]:
         """The methods that were run, `base` and `grpo` first, then by name."""
@@ -49,10 +70,10 @@ class Results:
         return sorted({run.method for run in self.runs}, key=lambda name: (first.get(name, 3), name))
 
     def of(self, method: str) -> dict[int, Run]:
-        """The runs of `method` by seed; raises ResultError if there is none."""
+        """The runs of `method` by seed; raises NotRun if there is none."""
         found = {run.seed: run for run in self.runs if run.method == method}
         if not found:
-            raise ResultError(f"{self.experiment}: no evaluated run of {method} in {self.origin}")
+            raise NotRun(f"{self.experiment}: no evaluated run of {method} in {self.origin}")
         return found
 
 
@@ -91,7 +112,7 @@ def read_run(folder: Path, split: str = "heldout") -> Run:
 def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "heldout") -> Results:
     """Every evaluated run of `experiment`: those under `out`, or, where there is none, the committed ones.
 
-    Raises ResultError if there is no run at all, if one is incomplete, or if two differ in anything but the method.
+    Raises NotRun if there is no run at all, ResultError if one is incomplete or two differ in more than the method.
     """
     places = {"run at hand": out / "runs"} if out is not None else {}
     for origin, base in (places | {"results": ROOT / "results" / scale}).items():
@@ -99,8 +120,8 @@ def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "he
         if folders:
             runs = tuple(read_run(folder, split) for folder in folders)
             _one_regime(runs)
-            return Results(experiment, origin, runs)
-    raise ResultError(
+            return Results(experiment, origin, runs, out)
+    raise NotRun(
         f"{experiment}: not run; `python -m rl.sweep rl/experiments/{scale}/{experiment}.yaml --methods grpo,ds-grpo "
         "--seeds 0,1,2` makes its results"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from types import ModuleType
 from typing import Any
 
@@ -41,12 +41,15 @@ def judged(task: ModuleType, problems: Sequence[Any], drawn: Sequence[Sequence[C
     return pd.DataFrame(rows).astype({"correct": "boolean"})
 
 
-def per_problem(samples: pd.DataFrame, ks: Sequence[int], solutions: Mapping[str, int] | None = None) -> pd.DataFrame:
+def per_problem(
+    samples: pd.DataFrame, ks: Sequence[int], solutions: Mapping[str, Set[str]] | None = None
+) -> pd.DataFrame:
     """One row per problem from `judged` samples, in their order; unscorable ones count as not correct.
 
-    Columns: problem, n, c, C = c/n, passk_{k} and distinct_{k} (both unbiased), coverage_{k} where `solutions` (the
-    number of canonical answers by problem) is given, gini_simpson (unbiased) and entropy (nats, plug-in) of the correct
-    answers, logp_correct and logp_incorrect (mean log-probs). Raises ValueError if a k exceeds n.
+    Columns: problem, n, c, C = c/n, passk_{k} and distinct_{k} (both unbiased), coverage_{k} (the share that is found
+    of the canonical answers which `solutions` lists by problem; others are not counted), gini_simpson (unbiased) and
+    entropy (nats, plug-in) of the correct answers, logp_correct and logp_incorrect (mean log-probs). Raises ValueError
+    if a k exceeds n.
     """
     rows = []
     for name, group in samples.groupby("problem", sort=False):
@@ -58,7 +61,9 @@ def per_problem(samples: pd.DataFrame, ks: Sequence[int], solutions: Mapping[str
         row |= {f"passk_{k}": pass_at_k(n, c, k) for k in ks}
         row |= {f"distinct_{k}": distinct_at_k(n, counts, k) for k in ks}
         if solutions is not None:
-            row |= {f"coverage_{k}": coverage(n, counts, k, solutions[str(name)]) for k in ks}
+            listed = solutions[str(name)]
+            found = {form: count for form, count in counts.items() if form in listed}
+            row |= {f"coverage_{k}": coverage(n, found, k, len(listed)) for k in ks}
         shares = np.array(list(counts.values())) / max(c, 1)
         row["gini_simpson"] = gini_simpson_sampled(counts)
         row["entropy"] = shannon_entropy(shares) if c else np.nan

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
-from recorded import write_experiment
+from matplotlib import pyplot as plt
+from recorded import write_experiment, write_mathematics, write_sampled
 
-from figures import compare, fig_inference_cost, tab_main, tab_multiplicity
+from figures import (
+    compare,
+    fig_countdown_passk,
+    fig_inference_cost,
+    fig_math_passk,
+    style,
+    tab_ablation,
+    tab_main,
+    tab_math,
+    tab_multiplicity,
+)
 from repro.manifest import ROOT
-from rl.results import load
+from rl.results import ResultError, load
 
 FIGURES = ["fig_countdown_passk", "fig_inference_cost", "fig_training"]
 TABLES = ["tab_main", "tab_ablation", "tab_settings", "tab_multiplicity"]
@@ -73,6 +87,115 @@ def test_compare_sees_the_same_and_the_different(tmp_path: Path) -> None:
         table.to_parquet(path)
     other = compare.compare_runs(load("demo", tmp_path / "a"), load("demo", tmp_path / "b"))
     assert not all(agrees for agrees, _ in other)
+
+
+def test_compare_takes_the_largest_k_of_sampled_runs(tmp_path: Path) -> None:
+    write_mathematics(tmp_path)
+    results = load("sums", tmp_path)
+    assert list(compare.quantities(results, results)) == ["Pass@1", "Pass@8", "Gini–Simpson"]
+    assert all(agrees for agrees, _ in compare.compare_runs(results, results))
+    write_experiment(tmp_path)
+    assert list(compare.quantities(load("demo", tmp_path))) == ["Pass@1", "Pass@1024", "Gini–Simpson"]
+
+
+@pytest.mark.parametrize("exhibit", [fig_countdown_passk, fig_inference_cost, tab_main, tab_ablation, tab_multiplicity])
+def test_what_rests_on_exact_correctness_refuses_sampled_runs(tmp_path: Path, exhibit: ModuleType) -> None:
+    write_mathematics(tmp_path)
+    with pytest.raises(ResultError, match=r"eval-heldout\.json: (sampled, and|has no 'solutions')"):
+        exhibit.frame(load("sums", tmp_path))
+
+
+def test_mathematics_is_made_from_linear_unless_told(tmp_path: Path) -> None:
+    write_mathematics(tmp_path, experiment="linear")
+    for name, suffixes in (("fig_math_passk", (".pdf", ".png", ".csv")), ("tab_math", (".csv", ".md", ".tex"))):
+        command = [sys.executable, "-m", f"figures.{name}", "--out", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{name}: made from linear (run at hand)\n"
+        for suffix in suffixes:
+            assert (tmp_path / "figures" / f"{name}{suffix}").stat().st_size > 100
+
+
+def test_a_panel_for_each_benchmark(tmp_path: Path) -> None:
+    write_mathematics(tmp_path, benchmarks=("math500", "amc23", "aime24", "aime25"), problems=10)
+    results = load("sums", tmp_path)
+    data = fig_math_passk.frame(results)
+    aime = results.of("grpo")[0].problems.query("benchmark == 'aime24'")
+    assert len(aime) == 2
+    row = data.query("benchmark == 'aime24' and method == 'grpo' and k == 4").iloc[0]
+    means = [results.of("grpo")[s].problems.query("benchmark == 'aime24'")["passk_4"].mean() for s in range(3)]
+    assert row["mean"] == pytest.approx(sum(means) / 3)
+    assert (row["problems"], row["seeds"], row["over"]) == (2, 3, "seeds")
+    fig = fig_math_passk.draw(data)
+    drawn = [axes for axes in fig.axes if axes.axison]
+    assert [axes.get_title() for axes in drawn] == [
+        "math500 (3 problems)",
+        "amc23 (3 problems)",
+        "aime24 (2 problems)",
+        "aime25 (2 problems)",
+    ]
+    for axes in drawn:
+        assert [line.get_color() for line in axes.lines] == [style.COLORS[m] for m in fig_math_passk.METHODS]
+    assert fig.get_suptitle().startswith("linear equations, model made here, 149,440 parameters; 3 seeds; 95%")
+    plt.close(fig)
+
+
+def test_the_table_of_mathematics_says_what_the_runs_say(tmp_path: Path) -> None:
+    write_mathematics(tmp_path)
+    results = load("sums", tmp_path)
+    rows = tab_math.frame(results)
+    ours = rows[rows["benchmark"] == "all problems"].set_index("method")
+    runs = results.of("ds-grpo").values()
+    for name, quantity in (("Pass@1", "C"), ("Pass@k", "passk_8"), ("distinct correct routes in k", "distinct_8")):
+        mean = sum(run.problems[quantity].mean() for run in runs) / 3
+        assert ours.loc["ds-grpo", name].startswith(f"{mean:.3f} [")
+    assert ours.loc["ds-grpo", "ΔPass@1 to grpo"] == "+0.125 [+0.125, +0.125]"
+    assert ours.loc["grpo", "ΔPass@k to grpo"] == ""
+    level = rows[(rows["benchmark"] == "level2") & (rows["method"] == "base")].iloc[0]
+    assert (level["problems"], level["seeds"], level["k"]) == ("6", "3", "8")
+    assert (level["timeouts (%)"], level["no readable answer (%)"]) == ("0", "6.2")  # one of sixteen
+
+
+def test_models_of_the_paper_stand_as_not_run_until_they_are(tmp_path: Path) -> None:
+    write_mathematics(tmp_path)
+    rows = tab_math.frame(load("sums", tmp_path))
+    missing = rows[rows["Pass@1"] == "not run"].set_index("model")
+    assert set(missing.index) == {
+        "Qwen2.5-Math-1.5B",
+        "Qwen2.5-Math-7B",
+        "Qwen3-1.7B",
+        "Ministral-8B-Instruct-2410",
+    }
+    seven = missing.loc["Qwen2.5-Math-7B"]
+    assert seven["benchmark"] == "math500, amc23, olympiadbench, aime24, aime25"
+    assert seven["method"].startswith("base, grpo, ds-grpo, ")
+    assert (seven["Pass@k"], seven["seeds"]) == ("", "")
+
+    base = {"model": "Qwen/Qwen2.5-Math-7B"}
+    for seed in range(3):
+        for method in ("base", "grpo"):
+            more = {"experiment": "qwen25-math-7b", "scale": "paper", "task": "math", "base": base}
+            write_sampled(tmp_path, method, seed, np.arange(10), benchmarks=("math500", "aime24"), **more)
+    for asked in (load("sums", tmp_path), load("qwen25-math-7b", tmp_path, "paper")):
+        seven = tab_math.frame(asked).query("model == 'Qwen2.5-Math-7B'")
+        assert list(seven["method"][:-1]) == ["base", "grpo"] * 3
+        assert list(seven["benchmark"][:-1:2]) == ["all problems", "math500", "aime24"]
+        assert set(seven["distinct correct routes in k"][:-1]) == {"not told apart"}
+        assert seven["Pass@1"].iloc[-1] == "not run"
+        assert seven["method"].iloc[-1].startswith("ds-grpo, ")
+
+
+def test_evaluations_without_what_the_exhibits_of_mathematics_show_are_refused(tmp_path: Path) -> None:
+    write_mathematics(tmp_path, seeds=1)
+    path = tmp_path / "runs/sums/seed0/base/eval-heldout.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {"benchmarks": {"level1": {}, "level2": {}}}))
+    with pytest.raises(ResultError, match=r"base.eval-heldout\.json: does not count the reasons .* on level1"):
+        tab_math.frame(load("sums", tmp_path))
+    del summary["parameters"]
+    path.write_text(json.dumps(summary))
+    with pytest.raises(ResultError, match="does not say how many parameters"):
+        fig_math_passk.frame(load("sums", tmp_path))
 
 
 def test_distance_of_tables() -> None:

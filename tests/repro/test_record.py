@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from recorded import write_sampled
 
 from repro import record, summary
 from repro.manifest import ROOT, manifest
@@ -55,6 +57,17 @@ def test_what_is_promoted_and_what_stays_behind(run: Path, tmp_path: Path) -> No
         "results/cpu/demo/seed0/grpo/manifest.json",
         "results/cpu/demo/seed0/grpo/eval-heldout.json",
     }
+
+
+def test_a_sampled_evaluation_is_promoted_without_its_samples(tmp_path: Path) -> None:
+    folder = write_sampled(tmp_path, "grpo", 0, np.arange(17), experiment="linear")
+    (folder / "eval-heldout-samples.parquet").write_text("large")
+    pairs = record.copies(tmp_path, tmp_path / "root")
+    place = tmp_path / "root" / "results" / "cpu" / "linear" / "seed0" / "grpo"
+    assert {target for _, target in pairs} == {
+        place / name for name in ("manifest.json", "eval-heldout.json", "eval-heldout.parquet")
+    }
+    assert [reason for source, _ in pairs if (reason := record.refused(source))] == []
 
 
 def test_a_result_without_manifest_is_refused_and_nothing_is_copied(run: Path) -> None:

@@ -8,12 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded import write_experiment, write_run
+from recorded import write_experiment, write_mathematics, write_run, write_sampled
 from scipy import stats
 
-from rl.analysis import comparison, curves, interval, pass_at, samples_to_reach, verdict
+from rl.analysis import (
+    benchmarks,
+    column,
+    comparison,
+    correctness,
+    curves,
+    interval,
+    pass_at,
+    samples_to_reach,
+    verdict,
+    within,
+)
 from rl.reproduction import judge
-from rl.results import load
+from rl.results import ResultError, load
 
 
 def test_curve_is_the_mean_of_exact_pass_at_k(tmp_path: Path) -> None:
@@ -25,6 +36,48 @@ def test_curve_is_the_mean_of_exact_pass_at_k(tmp_path: Path) -> None:
     low, high = stats.t.interval(0.95, 2, loc=np.mean(expected), scale=stats.sem(expected))
     assert rows.loc[rows["k"] == 7, ["low", "high"]].to_numpy().ravel() == pytest.approx([low, high], abs=1e-9)
     assert set(rows["over"]) == {"seeds"}
+
+
+@pytest.mark.parametrize("p", [0.03, 0.2, 0.6])
+def test_sampled_pass_at_k_is_unbiased(tmp_path: Path, p: float) -> None:
+    """Averaged over how many of 16 samples come out right, it is 1 − (1 − p)^k; the formula for exact C is not."""
+    counts = np.arange(17)
+    write_sampled(tmp_path, "grpo", 0, counts)
+    run = load("sums", tmp_path).of("grpo")[0]
+    weights = stats.binom.pmf(counts, 16, p)
+    for k in (1, 4, 8):
+        assert weights @ pass_at(k)(run) == pytest.approx(1 - (1 - p) ** k, abs=1e-12)
+        biased = weights @ (1 - (1 - counts / 16) ** k)
+        assert k == 1 or abs(biased - (1 - (1 - p) ** k)) > 1e-3
+
+
+def test_what_a_sampled_evaluation_cannot_say_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_sampled(tmp_path, "grpo", 0, np.arange(6))
+    run = load("sums", tmp_path).of("grpo")[0]
+    for quantity in (pass_at(64), correctness, column("coverage_128")):
+        with pytest.raises(ResultError) as caught:
+            quantity(run)
+        assert str(caught.value).startswith(f"{folder / 'eval-heldout.json'}: ")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ResultError, match=r"Pass@64 was not evaluated; there are k = 1, 4, 8$"):
+        pass_at(64)(run)
+
+
+def test_benchmarks_part_the_problems(tmp_path: Path) -> None:
+    write_mathematics(tmp_path, problems=13)
+    results = load("sums", tmp_path)
+    assert benchmarks(results) == ["level1", "level2"]
+    parts = [within(results, name) for name in benchmarks(results)]
+    whole = results.of("ds-grpo")[2].problems
+    assert [list(part.of("ds-grpo")[2].problems["problem"]) for part in parts] == [
+        list(whole["problem"][::2]),
+        list(whole["problem"][1::2]),
+    ]
+    mean = sum(len(part.runs[0].problems) * curves(part, ("grpo",), (4,))["mean"].item() for part in parts) / 13
+    assert mean == pytest.approx(curves(results, ("grpo",), (4,))["mean"].item())
+    write_run(tmp_path, "grpo", 0, np.full(4, 0.5))
+    with pytest.raises(ResultError, match="belong to no benchmarks"):
+        benchmarks(load("demo", tmp_path))
 
 
 def test_one_seed_has_an_interval_over_problems_and_says_so(tmp_path: Path) -> None:

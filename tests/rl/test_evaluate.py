@@ -135,6 +135,8 @@ def test_command_writes_all_files_and_skips_what_is_done(
     assert missing_fields(json.loads((folder / "manifest.json").read_text())) == []
     assert summary["manifest"]["config"]["method"] == {"name": "base"}
     assert summary["sampling"]["temperature"] == 1.0
+    made = json.loads((base_model(config, 0, out) / "manifest.json").read_text())
+    assert summary["parameters"] == made["parameters"]
     assert (len(problems), len(samples)) == (30, 30 * 64)
     assert summary["C"] == pytest.approx(problems["C"].mean())
     assert summary["pass_at_k"]["8"] == pytest.approx((1 - (1 - problems["C"]) ** 8).mean())

@@ -241,6 +241,9 @@ def test_a_base_model_is_made_and_evaluated_by_level(tmp_path: Any) -> None:
         mean = sum(part["pass_at_k"][k] for part in by_level.values()) / 2
         assert mean == pytest.approx(found.summary["pass_at_k"][k])
     assert sum(found.summary["reasons"].values()) == 80
+    parts = [Counter(part["reasons"]) for part in by_level.values()]
+    assert [part.total() for part in parts] == [40, 40]
+    assert parts[0] + parts[1] == Counter(found.summary["reasons"])
     assert set(found.summary["reasons"]) <= {"correct", "wrong", "no answer", "unparsed"}
     exact = evaluate(folder, linear, problems, dataclasses.replace(how, mode="exact", samples=0), seed=0)
     assert 0 <= exact.summary["C"] <= 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from recorded import write_experiment, write_run
 
-from rl.results import ResultError, load
+from rl.results import NotRun, ResultError, load
 
 
 def test_reads_every_run(tmp_path: Path) -> None:
@@ -24,8 +24,11 @@ def test_reads_every_run(tmp_path: Path) -> None:
 
 
 def test_nothing_there_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(ResultError, match=r"absent: not run; `python -m rl.sweep .*absent.yaml --methods"):
+    with pytest.raises(NotRun, match=r"absent: not run; `python -m rl.sweep .*absent.yaml --methods"):
         load("absent", tmp_path)
+    write_run(tmp_path, "grpo", 0, np.full(5, 0.3))
+    with pytest.raises(NotRun, match="demo: no evaluated run of base"):
+        load("demo", tmp_path).of("base")
 
 
 @pytest.mark.parametrize("field", ["seed", "commit", "versions", "config"])
