@@ -79,7 +79,8 @@ def test_pass_at_k_and_distinct_from_samples_by_enumeration() -> None:
     ]
     samples = pd.DataFrame(rows).astype({"correct": "boolean"})
     ks = (1, 2, 3)
-    row = per_problem(samples, ks, {"p": 4}).iloc[0]
+    row = per_problem(samples, ks, {"p": {"a", "c", "never", "seen"}}).iloc[0]
+    fewer = per_problem(samples, ks, {"p": {"a", "never"}}).iloc[0]  # `c` is right, and in no list
     for k in ks:
         subsets = list(itertools.combinations(texts, k))
         hit = [any(right for _, right in subset) for subset in subsets]
@@ -87,6 +88,8 @@ def test_pass_at_k_and_distinct_from_samples_by_enumeration() -> None:
         assert row[f"passk_{k}"] == pytest.approx(np.mean(hit))
         assert row[f"distinct_{k}"] == pytest.approx(np.mean(distinct))
         assert row[f"coverage_{k}"] == pytest.approx(np.mean(distinct) / 4)
+        listed = [any(right and text == "a" for text, right in subset) for subset in subsets]
+        assert fewer[f"coverage_{k}"] == pytest.approx(np.mean(listed) / 2)
     assert (row["n"], row["c"], row["C"]) == (5, 3, 0.6)
     assert row["logp_correct"] == pytest.approx(-(0 + 2 + 3) / 3)
     assert row["logp_incorrect"] == -1.0  # the unscorable one is neither
