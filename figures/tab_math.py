@@ -1,0 +1,114 @@
+"""Mathematics in numbers: model × benchmark × method; the runs of the paper's models that were not made say so."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from figures.rl_exhibit import model_name, table, with_interval
+from repro.manifest import ROOT
+from rl.analysis import Quantity, benchmarks, column, common, interval, pass_at, within
+from rl.config import read
+from rl.results import NotRun, ResultError, Results, Run, load
+
+PAPER = ROOT / "rl" / "experiments" / "paper"
+REFERENCE = "grpo"
+ALL = "all problems"
+FAILED = {
+    "timeouts": ("timeout", "died"),
+    "no readable answer": ("no answer", "unparsed", "gold unparsed", "too long"),
+}
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """The rows of `results`, then those of the paper's models: what is recorded, a row for all that is not."""
+    rows = recorded(results)
+    for path in sorted(PAPER.glob("*.yaml")):
+        planned = read(path)
+        if planned["task"]["name"] == "math":
+            rows += _of_paper(planned, results)
+    return pd.DataFrame(rows).fillna("")
+
+
+def recorded(results: Results) -> list[dict[str, Any]]:
+    """Rows (benchmark, method) of one experiment, before them those of all problems if there are several benchmarks."""
+    names = benchmarks(results)
+    parts = {ALL: results} if len(names) > 1 else {}
+    parts |= {name: within(results, name) for name in names}
+    return [_row(part, name, method) for name, part in parts.items() for method in part.methods()]
+
+
+def _row(part: Results, benchmark: str, method: str) -> dict[str, Any]:
+    runs = part.of(method)
+    k = next(iter(runs.values())).ks[-1]
+    routes = next(iter(runs.values())).config["task"]["name"] != "math"  # there one answer is not told from another
+    row = {
+        "model": model_name(part),
+        "benchmark": benchmark,
+        "problems": str(len(next(iter(runs.values())).problems)),
+        "method": method,
+        "seeds": str(len(runs)),
+        "Pass@1": _mean(runs, pass_at(1)),
+        "k": str(k),
+        "Pass@k": _mean(runs, pass_at(k)),
+    }
+    for name, size in (("ΔPass@1", 1), ("ΔPass@k", k)):
+        row[f"{name} to {REFERENCE}"] = "" if method == REFERENCE else _difference(part, method, size)
+    row["distinct correct routes in k"] = _mean(runs, column(f"distinct_{k}")) if routes else "not told apart"
+    for name, reasons in FAILED.items():
+        row[f"{name} (%)"] = f"{100 * np.mean([_share(run, benchmark, reasons) for run in runs.values()]):.2g}"
+    return row
+
+
+def _mean(runs: dict[int, Run], quantity: Quantity) -> str:
+    return with_interval(interval([quantity(run) for run in runs.values()]))
+
+
+def _difference(part: Results, method: str, k: int) -> str:
+    seeds = common(part, method, REFERENCE)
+    ours, theirs = ([pass_at(k)(part.of(which)[seed]) for seed in seeds] for which in (method, REFERENCE))
+    return with_interval(interval(ours, theirs), "+")
+
+
+def _share(run: Run, benchmark: str, reasons: tuple[str, ...]) -> float:
+    """The share of all samples whose verdict was given for one of `reasons`."""
+    counts = (run.summary if benchmark == ALL else run.summary["benchmarks"][benchmark]).get("reasons")
+    if not counts:
+        raise ResultError(f"{run.evaluation}: does not count the reasons of verdicts on {benchmark}; evaluate it again")
+    return sum(counts.get(reason, 0) for reason in reasons) / sum(counts.values())
+
+
+def _of_paper(planned: dict[str, Any], shown: Results) -> list[dict[str, Any]]:
+    """Rows of an experiment at the scale paper, of those methods alone that `shown` does not hold."""
+    rows: list[dict[str, Any]] = []
+    done: list[str] = []
+    try:
+        found = shown if shown.experiment == planned["name"] else load(planned["name"], shown.out, "paper")
+    except NotRun:
+        pass
+    else:
+        done = found.methods()
+        rows = [] if found is shown else recorded(found)
+    left = [method for method in ("base", *planned["methods"]) if method not in done]
+    if left:
+        rows.append(
+            {
+                "model": Path(planned["base"]["checkpoint"]["model"]).name,
+                "benchmark": ", ".join(planned["task"]["benchmarks"]),
+                "method": ", ".join(left),
+                "Pass@1": "not run",
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    caption = (
+        "Held-out problems; 95% intervals over seeds (over problems where one seed ran). "
+        "Right answers without a valid route count as one route."
+    )
+    sys.exit(table("tab_math", frame, caption, experiment="linear"))

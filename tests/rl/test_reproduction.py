@@ -1,0 +1,94 @@
+"""What was not run says so, what cannot be judged is refused, further experiments have their own lines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recorded import write_experiment, write_mathematics, write_run
+
+from rl import reproduction
+from rl.reproduction import CLAIMS, FURTHER, Claim, both, column, finding, further_findings, pass_at
+from rl.results import ResultError, load
+
+PRELIMINARY = " (preliminary: fewer than 5 seeds)"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> tuple[Claim, ...]:
+    """The claims on mathematics at a k that the small recorded runs have."""
+    first, second = FURTHER["linear"]
+    quantities = both({"ΔPass@1": pass_at(1), "ΔPass@8": pass_at(8)}), both({"Δroutes": column("distinct_8")})
+    claims = tuple(
+        Claim(one.claim, one.source, one.method, one.reference, wanted)
+        for one, wanted in zip((first, second), quantities)
+    )
+    monkeypatch.setattr(reproduction, "FURTHER", {"linear": claims})
+    return claims
+
+
+@pytest.mark.parametrize(("seeds", "after"), [(3, PRELIMINARY), (5, "")])
+def test_mathematics_is_judged_from_its_own_runs(
+    tmp_path: Path, small: tuple[Claim, ...], seeds: int, after: str
+) -> None:
+    write_mathematics(tmp_path, seeds, experiment="linear")
+    found = further_findings(tmp_path, "cpu")
+    assert [one.claim for one in found] == [one.claim for one in small]
+    assert [one.verdict for one in found] == [f"reproduced{after}"] * 2
+    results = load("linear", tmp_path)
+    rise = [results.of("ds-grpo")[s].problems["C"].mean() - results.of("grpo")[s].problems["C"].mean() for s in (0, 1)]
+    assert rise == pytest.approx([0.125, 0.125])
+    assert found[0].outcome.startswith("ΔPass@1 +0.125 [+0.125, +0.125]; ΔPass@8 +")
+    assert found[0].run == f"linear: ds-grpo against grpo, seeds: {seeds}"
+
+
+def test_what_was_not_run_says_so(tmp_path: Path) -> None:
+    assert {one.verdict for one in further_findings(tmp_path, "gpu")} == {"not run"}
+    write_experiment(tmp_path, seeds=1)
+    by_method = {claim.method: finding(claim, load("demo", tmp_path), "").verdict for claim in CLAIMS}
+    assert by_method["ds-grpo-positive"] == "not run"
+    assert by_method["grpo"].endswith(PRELIMINARY)
+
+
+def test_a_k_that_was_not_evaluated_is_refused_not_called_not_run(tmp_path: Path) -> None:
+    write_mathematics(tmp_path, experiment="linear")
+    with pytest.raises(ResultError, match="Pass@64 was not evaluated"):
+        further_findings(tmp_path, "cpu")
+
+
+def test_a_damaged_further_experiment_is_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "grpo", 0, np.full(3, 0.5), experiment="linear")
+    (folder / "eval-heldout.parquet").unlink()
+    with pytest.raises(ResultError, match="missing"):
+        further_findings(tmp_path, "cpu")
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["reproduction", *arguments])
+    return reproduction.main()
+
+
+def test_the_document_holds_every_claim(
+    tmp_path: Path, small: tuple[Claim, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_experiment(tmp_path)
+    write_mathematics(tmp_path, experiment="linear")
+    assert command(monkeypatch, "--out", str(tmp_path), "--experiment", "demo") == 0
+    text = (tmp_path / "REPRODUCTION.md").read_text(encoding="utf-8")
+    for one in (*CLAIMS, *small):
+        assert f"| {one.claim} | {one.source} |" in text
+    assert "linear: ds-grpo against grpo, seeds: 3" in text
+
+
+def test_sampled_runs_in_place_of_exact_ones_are_refused_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mathematics(tmp_path)
+    assert command(monkeypatch, "--out", str(tmp_path), "--experiment", "sums") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("rl.reproduction: ")
+    assert "eval-heldout.json: sampled, and Pass@1024 was not evaluated; there are k = 1, 4, 8" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "REPRODUCTION.md").exists()
