@@ -298,7 +298,7 @@ zero. *Preliminary*: fewer than {seeds} seeds. *Not run*: no recorded result.
 
 LIMITS = """## What a reader must not conclude
 
-- These are models of 134 to 150 thousand parameters, made here, on Countdown with four numbers up to 9 and on generated
+- These are models of 134 to 170 thousand parameters, made here, on Countdown with four numbers up to 9 and on generated
   linear equations. Nothing here measures a 7B model on real mathematics; those claims stand above as not run.
 - gamma's values belong to this task, this reduction (sum of log-probs) and this place (advantage); they do not carry
   over. On linear equations they were not searched, but taken over from Countdown.

@@ -215,7 +215,7 @@ def test_the_task_by_name_and_its_experiment() -> None:
     assert isinstance(config.task, linear.LinearConfig)
     assert config.train.max_completion_length > linear.max_symbols(config.task)
     assert config.evaluate.max_tokens == config.train.max_completion_length
-    assert [len(problems) for problems in linear.splits(config.task).values()] == [3000, 200, 1000]
+    assert [len(problems) for problems in linear.splits(config.task).values()] == [11400, 200, 400]
 
 
 def test_a_base_model_is_made_and_evaluated_by_level(tmp_path: Any) -> None:
