@@ -85,5 +85,10 @@ def model_name(results: Results) -> str:
 
 
 def with_interval(found: dict[str, Any], sign: str = "") -> str:
-    """`0.428 [0.411, 0.445]` from what `rl.analysis.interval` returns; sign `+` shows the sign of a difference."""
+    """`0.428 [0.411, 0.445]` from what `rl.analysis.interval` returns; sign `+` shows the sign of a difference.
+
+    Where there is no interval, as over a single seed, that is said.
+    """
+    if found["low"] != found["low"]:
+        return f"{found['mean']:{sign}.3f} (one seed)"
     return f"{found['mean']:{sign}.3f} [{found['low']:{sign}.3f}, {found['high']:{sign}.3f}]"
