@@ -19,7 +19,7 @@ def test_reads_every_run(tmp_path: Path) -> None:
     assert results.methods() == ["base", "grpo", "ds-grpo"]
     assert sorted(results.of("grpo")) == [0, 1, 2]
     run = results.of("ds-grpo")[1]
-    assert (run.seed, run.method, len(run.problems), len(run.metrics)) == (1, "ds-grpo", 40, 20)
+    assert (run.seed, run.method, len(run.problems), len(run.metrics)) == (1, "ds-grpo", 40, 21)
     assert results.of("base")[0].metrics.empty
 
 
