@@ -225,7 +225,7 @@ exhibit() { # name: drawn again only when its own script or the results that it 
     if grep -q 'figures.contest' "figures/$1.py"; then
         experiments=(maze-perfect maze-looped countdown) options=(--scale "$SCALE")
     elif grep -q 'experiment="linear"' "figures/$1.py"; then
-        experiments=(linear) options=(--scale "$SCALE")
+        experiments=(linear) options=(--scale "$SCALE") reads+=(--reads "rl/experiments/paper/*.yaml")
     elif grep -q rl_exhibit "figures/$1.py"; then
         experiments=("$NAME") options=(--experiment "$NAME" --scale "$SCALE")
     fi

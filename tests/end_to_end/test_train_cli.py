@@ -81,12 +81,13 @@ def test_wrong_requests_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_gpu_experiment_walked_with_a_small_model(tmp_path: Path) -> None:
-    """bf16, four numbers up to 99, the same schema: everything but the size."""
+@pytest.mark.parametrize("name", ["countdown", "maze-17"])
+def test_gpu_experiment_walked_with_a_small_model(name: str, tmp_path: Path) -> None:
+    """bf16, four numbers up to 99 or eight by eight cells, the same schema: everything but the size."""
     small = ["task.problems=300", "task.validation=10", "task.heldout=20", "train.steps=2", "train.prompts=4"]
     small += ["base={layers: 1, width: 32, heads: 2, feedforward: 64, steps: 20, batch: 32, warmup: 5}"]
     small += ["train.num_generations=4", "train.save_every=1", "train.validate_every=2"]
-    config = read(ROOT / "rl" / "experiments" / "gpu" / "countdown.yaml", small)
+    config = read(ROOT / "rl" / "experiments" / "gpu" / f"{name}.yaml", small)
     assert (config.scale, config.train.bf16) == ("gpu", True)
     train.train(config, "ds-grpo-centered", 0, tmp_path, replace=False)
     folder = folder_of(tmp_path, config.name, 0, "ds-grpo-centered")
