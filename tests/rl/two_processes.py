@@ -16,7 +16,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
-from rl import methods
+from rl import methods, together
 from rl.bridge import World
 
 # Three groups of four in twelve rows: with two processes the middle group straddles them, and only the second process
@@ -74,3 +74,4 @@ if __name__ == "__main__":
     result = train_all(out, int(os.environ["WORLD_SIZE"]))
     if os.environ["RANK"] == "0":
         (out / "two.json").write_text(json.dumps(result))
+    together.part()
