@@ -180,7 +180,7 @@ def test_in_verl_itself_it_is_what_the_trainer_does(config: SmoothingConfig, tmp
         env={**os.environ, "PYTHONPATH": places, "VERL_USE_EXTERNAL_MODULES": "my_ds", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     [found] = [line.removeprefix("found ") for line in done.stdout.splitlines() if line.startswith("found ")]
