@@ -49,7 +49,8 @@ def draw(data: pd.DataFrame) -> Figure:
             axes.plot(*ordered[["x", "y"]].iloc[-1], marker="o", ms=5, color=color)
         start = part[part["step"] == 0][["x", "y"]].mean()
         axes.plot(*start, marker="*", ms=10, color=style.COLORS["base"])
-        axes.set_title(f"{LABELS[name]}, mean of {int(part['seeds'].iloc[0])} seeds")
+        count = int(part["seeds"].iloc[0])
+        axes.set_title(f"{LABELS[name]}, " + (f"mean of {count} seeds" if count > 1 else "one seed"))
         axes.set_xlabel("Pass@1 (validation)")
     panels[0][0].set_ylabel("Pass@128 (validation)")
     handles = {label: handle for axes in panels[0] for handle, label in zip(*axes.get_legend_handles_labels())}
