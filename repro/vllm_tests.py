@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,14 +22,15 @@ PLACES = ("tests/vllm", "tests/rl/test_sampling.py")  # all that are marked vllm
 
 
 class Outcomes:
-    """Collects what became of each test: name → outcome and seconds."""
+    """Collects what became of each test: name → outcome, seconds, and what the test itself noted of its numbers."""
 
     def __init__(self) -> None:
-        self.found: dict[str, dict[str, str | float]] = {}
+        self.found: dict[str, dict[str, Any]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":  # set-up and tear-down only where they failed
-            self.found[report.nodeid] = {"outcome": report.outcome, "seconds": round(report.duration, 1)}
+            what = {"outcome": report.outcome, "seconds": round(report.duration, 1)}
+            self.found[report.nodeid] = {**what, **dict(report.user_properties)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.record:
         path = Path("results/vllm/manifest.json")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, manifest({"tests": list(PLACES), "marker": "vllm"}, None, started, outcomes=outcomes.found))
+        more = {"cpu_time_s": round(sum(os.times()[:4]), 1), "outcomes": outcomes.found}
+        write_json(path, manifest({"tests": list(PLACES), "marker": "vllm"}, None, started, **more))
     return code
 
 

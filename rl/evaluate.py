@@ -29,6 +29,7 @@ from repro.manifest import ROOT, manifest
 from rl import runs, tasks
 from rl.checkpoint import SAFELY, load_tokenizer, worded
 from rl.config import ConfigError, EvalConfig, Experiment, load
+from rl.engines import need_vllm
 from rl.exact import evaluate_exact
 from rl.pretrain import base_model
 from rl.runs import RunError
@@ -193,6 +194,8 @@ def write(folder: Path, split: str, found: Evaluation, more: dict[str, Any]) -> 
 def run(config: Experiment, options: argparse.Namespace) -> str:
     """Do what the command line asks for; returns a line that says what came out."""
     started = time.time()
+    if config.evaluate.engine == "vllm":
+        need_vllm("evaluate.engine")  # before a base model is made
     if options.model is None:
         folder, model = locate(config, options.method, options.seed, options.out)
         record = config.record(options.method)

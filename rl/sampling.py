@@ -13,6 +13,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from rl.checkpoint import SAFELY, load_tokenizer
+from rl.engines import need_vllm
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,9 @@ def _left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor,
 
 def _vllm(model: str, prompts: Sequence[str], sampling: Sampling) -> list[list[Completion]]:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    try:
-        from vllm import LLM, SamplingParams
-    except ImportError:
-        raise ValueError("engine='vllm': vLLM is not installed here; `bash paper_repro.sh vllm` sets it up") from None
+    need_vllm("engine='vllm'")
+    from vllm import LLM, SamplingParams
+
     tokenizer: Any = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     config: Any = AutoConfig.from_pretrained(model, trust_remote_code=False)
     encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]

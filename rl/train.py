@@ -28,7 +28,7 @@ from repro.manifest import manifest
 from rl import runs, tasks, together
 from rl.checkpoint import adapter, load_model, load_tokenizer, worded
 from rl.config import OWN, ConfigError, Experiment, TrainConfig, load
-from rl.engines import colocate_on_cpu
+from rl.engines import colocate_on_cpu, need_vllm
 from rl.exact import evaluate_exact
 from rl.pretrain import base_model
 from rl.progress import Display
@@ -151,8 +151,10 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
     method = config.method(name)
     record = config.record(name)
     use_cpu = config.scale == "cpu" or not torch.cuda.is_available()
-    if use_cpu and config.train.use_vllm:
-        colocate_on_cpu()
+    if config.train.use_vllm:
+        need_vllm("train.use_vllm")
+        if use_cpu:
+            colocate_on_cpu()
     settings = grpo_config(config.train, seed, use_cpu, folder, together.processes())
     main = settings.process_index == 0
     metrics = Metrics(folder / "metrics.jsonl")

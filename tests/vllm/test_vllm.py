@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ methods: {{ds-grpo: {{gamma_p: 0.3, gamma_n: 0.02}}}}
 """
 TEMPERATURE = 0.7
 SAMPLES = 256
+Note = Callable[[str, float], None]  # pytest's record_property: what was measured, for the manifest
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +112,15 @@ def deviation(found: float, p: np.ndarray, n: int, k: int) -> float:
 
 
 def test_log_probs_are_those_of_transformers(
-    base: Path, problems: list[Any], drawn: dict[str, list[list[Completion]]]
+    base: Path, problems: list[Any], drawn: dict[str, list[list[Completion]]], record_property: Note
 ) -> None:
     pairs = [(one.prompt, got) for one, row in zip(problems, drawn["vllm"]) for got in row if got.verbatim]
     assert len(pairs) > 100
     theirs = np.array([got.logp for _, got in pairs])
     prompts, texts = [prompt for prompt, _ in pairs], [got.text for _, got in pairs]
     ours = string_log_probs(*loaded(base), prompts, texts, TEMPERATURE).numpy()
+    record_property("completions", len(pairs))
+    record_property("largest_gap", float(np.abs(theirs - ours).max()))
     assert np.abs(theirs - ours).max() < 1e-4  # float32 on both sides; in bfloat16 it would be a hundred times this
     warmer = string_log_probs(*loaded(base), prompts, texts, 1.0).numpy()
     assert np.abs(theirs - warmer).max() > 1e-2
@@ -124,13 +128,15 @@ def test_log_probs_are_those_of_transformers(
 
 @pytest.mark.parametrize("k", [1, 8])
 def test_pass_at_k_of_both_engines(
-    base: Path, problems: list[Any], drawn: dict[str, list[list[Completion]]], k: int
+    base: Path, problems: list[Any], drawn: dict[str, list[list[Completion]]], k: int, record_property: Note
 ) -> None:
     p = exact_pass_at_k(base, problems, 1, TEMPERATURE)
     other = exact_pass_at_k(base, problems, 1, 4.0)
-    for completions in drawn.values():
+    record_property("exact", float((1 - (1 - p) ** k).mean()))
+    for engine, completions in drawn.items():
         table = per_problem(judged(tasks.get("countdown"), problems, completions), (k,))
         found = float(table[f"passk_{k}"].mean())
+        record_property(engine, found)
         assert deviation(found, p, SAMPLES, k) < 4.5
         assert deviation(found, other, SAMPLES, k) > 4.5  # the model at another temperature is told apart
 
@@ -143,21 +149,29 @@ def test_prompts_are_drawn_independently(drawn: dict[str, list[list[Completion]]
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ, "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3600
     )
+
+
+def beside(folder: Path, name: str) -> Path:
+    """A folder for runs of its own, with the base models of `folder`."""
+    (folder / name).mkdir()
+    (folder / name / "bases").symlink_to(folder / "bases")
+    return folder / name
 
 
 @pytest.mark.parametrize("method", ["grpo", "ds-grpo"])
 def test_training_and_evaluation(
-    method: str, folder: Path, experiment: Experiment, base: Path, problems: list[Any]
+    method: str, folder: Path, experiment: Experiment, base: Path, problems: list[Any], record_property: Note
 ) -> None:
     """A few steps of `rl.train` with rollouts by vLLM; after each, the engine has the new weights."""
     config = str(folder / "vllm.yaml")
-    done = command("rl.train", config, "--method", method, "--seed", "0", "--out", str(folder))
+    done = command("-m", "rl.train", config, "--method", method, "--seed", "0", "--out", str(folder))
     assert done.returncode == 0, done.stderr[-3000:]
     run = folder_of(folder, experiment.name, 0, method)
     rows = [row for row in Metrics(run / "metrics.jsonl").rows() if row["step"]]
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    record_property("largest_engine_gap", max(row["engine_gap"] for row in rows))
     for row in rows:
         for key in ("loss", "reward", "grad_norm", "entropy", "completion_length", "engine_gap"):
             assert math.isfinite(row[key]), key
@@ -174,13 +188,37 @@ def test_training_and_evaluation(
 
     if method == "ds-grpo":
         arguments = ["--method", method, "--config", config, "--out", str(folder), "--set", "evaluate.engine=vllm"]
-        done = command("rl.evaluate", *arguments)
+        done = command("-m", "rl.evaluate", *arguments)
         assert done.returncode == 0, done.stderr[-3000:]
         summary = json.loads((run / "eval-heldout.json").read_text())
         assert summary["sampling"]["engine"] == "vllm"
         p = exact_pass_at_k(run / "model", problems, 1, TEMPERATURE)
         for k in (1, 8):
             assert deviation(summary["pass_at_k"][str(k)], p, 64, k) < 4.5
+
+
+# `rl.train` whose engine is never told of new weights
+UNTOLD = """
+import sys
+from trl.generation.vllm_generation import VLLMGeneration
+VLLMGeneration.sync_weights = lambda self: None
+from rl.train import main
+sys.exit(main())
+"""
+
+
+def test_an_engine_that_keeps_old_weights_is_noticed(
+    folder: Path, experiment: Experiment, base: Path, record_property: Note
+) -> None:
+    """The control of the test above: `engine_gap` is small only because the engine has the weights of each step."""
+    out = beside(folder, "untold")
+    done = command("-c", UNTOLD, str(folder / "vllm.yaml"), "--method", "ds-grpo", "--seed", "0", "--out", str(out))
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = Metrics(folder_of(out, experiment.name, 0, "ds-grpo") / "metrics.jsonl")
+    gaps = [row["engine_gap"] for row in metrics.rows() if row["step"]]
+    record_property("smallest_engine_gap_after_a_step", min(gaps[1:]))
+    assert gaps[0] < 1e-4  # no step has been made yet
+    assert min(gaps[1:]) > 1e-2
 
 
 def documented(start: str) -> list[str]:
@@ -205,14 +243,15 @@ def test_documented_server_command_is_vllms() -> None:
         parser.parse_args([*words[3:], "--logprobs-mod", "x"])
 
 
-def test_training_without_its_server_ends_in_a_line(folder: Path) -> None:
+def test_training_without_its_server_ends_in_a_line(folder: Path, base: Path) -> None:
     words = documented("accelerate launch")
     settings = [word for word in words if word.startswith(("train.use_vllm", "train.trl"))]
     assert len(settings) == 2
     silent = settings[1].replace("SERVER:8000", "127.0.0.1:9").replace("}", ", vllm_server_timeout: 1}")
     chosen = [word for one in (settings[0], silent) for word in ("--set", one)]
-    arguments = [str(folder / "vllm.yaml"), "--method", "ds-grpo", "--seed", "1", "--out", str(folder / "server")]
-    done = command("rl.train", *arguments, *chosen)
+    out = beside(folder, "server")
+    arguments = [str(folder / "vllm.yaml"), "--method", "ds-grpo", "--seed", "0", "--out", str(out)]
+    done = command("-m", "rl.train", *arguments, *chosen)
     assert done.returncode == 1
     assert "rl.train: The vLLM server can't be reached at http://127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
