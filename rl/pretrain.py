@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import shutil
 import sys
 import tempfile
@@ -148,6 +149,8 @@ def supervise(
 ) -> float:
     """Train `model` in place on solutions drawn from `examples`; the mean loss of the last tenth, nats per token.
 
+    On a GPU the forward pass is autocast to bfloat16; weights and optimizers are float32 everywhere.
+
     show: called after each step with the number of steps done and the loss.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -164,8 +167,9 @@ def supervise(
     for step in range(base.steps):
         tokens, labels = (part.to(model.device) for part in examples.draw(base.batch, generator))
         # Completions are padded on the right and attention is causal: no mask is needed.
-        logits = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=examples.kept).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+        with torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
+            logits = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=examples.kept).logits
+        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules):
@@ -211,9 +215,12 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     torch.manual_seed(seed)
     task = tasks.get(config.task.name)
     tokenizer = make_tokenizer(task.vocabulary(config.task))
-    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, base.skew)
+    on_gpu = config.scale != "cpu" and torch.cuda.is_available()
+    # On two cores the other one is another run's; beside a GPU it would wait for a minute of enumeration on one.
+    workers = len(os.sched_getaffinity(0)) if on_gpu else 1
+    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, base.skew, workers)
     model = make_model(base, tokenizer, positions=examples.width)
-    if config.scale != "cpu" and torch.cuda.is_available():
+    if on_gpu:
         model.cuda()  # type: ignore[call-arg]  # the decorated signature is not seen
     with Display() as display:
 

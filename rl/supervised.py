@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -35,13 +36,18 @@ class Examples:
         return self.labels.shape[1]
 
     @classmethod
-    def build(cls, task: ModuleType, problems: Sequence[Any], tokenizer: Any, skew: float) -> Examples:
-        """All solutions of `problems`, drawn with probability ∝ exp(−skew · task.effort(solution)) within each."""
+    def build(
+        cls, task: ModuleType, problems: Sequence[Any], tokenizer: Any, skew: float, workers: int = 1
+    ) -> Examples:
+        """All solutions of `problems`, drawn with probability ∝ exp(−skew · task.effort(solution)) within each.
+
+        workers: processes that enumerate solutions; the result does not depend on them.
+        """
         prompts: list[str] = []
         texts: list[str] = []
         cumulated: list[np.ndarray] = []
-        for index, problem in enumerate(problems):
-            strings = [text for form in task.solutions(problem).values() for text in form]
+        for index, (problem, forms) in enumerate(zip(problems, _solved(task.solutions, problems, workers))):
+            strings = [text for form in forms.values() for text in form]
             weights = np.exp(-skew * np.array([task.effort(text) for text in strings]))
             share = np.cumsum(weights) / weights.sum()
             share[-1] = 1.0
@@ -70,3 +76,12 @@ class Examples:
         point = torch.rand(batch, generator=generator, dtype=torch.float64) * self.problems
         rows = torch.searchsorted(self.cumulated, point, right=True)
         return self.tokens[rows], self.labels[rows]
+
+
+def _solved(
+    solutions: Callable[[Any], Mapping[str, Sequence[str]]], problems: Sequence[Any], workers: int
+) -> list[Mapping[str, Sequence[str]]]:
+    if workers == 1:
+        return [solutions(problem) for problem in problems]
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(solutions, problems, chunksize=64))

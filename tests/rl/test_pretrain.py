@@ -54,6 +54,12 @@ def test_every_symbol_is_one_token_and_texts_survive(tokenizer):
                 assert tokenizer(text.replace(" : ", ":"))["input_ids"] == ids
 
 
+def test_examples_do_not_depend_on_the_processes_that_enumerate_them(tokenizer):
+    problems = countdown.splits(TASK)["train"]
+    one, two = (Examples.build(countdown, problems, tokenizer, 1.0, workers) for workers in (1, 2))
+    assert all(torch.equal(getattr(one, name), getattr(two, name)) for name in ("tokens", "labels", "cumulated"))
+
+
 def test_blanks_within_expressions_do_not_matter_but_neighbouring_numbers_never_fuse(tokenizer):
     assert tokenizer("(1+12)*3")["input_ids"] == tokenizer("( 1 + 12 ) * 3")["input_ids"]
     assert tokenizer.decode(tokenizer("1 2")["input_ids"]) == "1 2"
