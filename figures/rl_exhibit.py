@@ -17,12 +17,12 @@ from rl.results import ResultError, Results, load
 KS = tuple(2**i for i in range(13))  # Pass@k is exact, so k may exceed any number of samples that one would draw
 
 
-def arguments(name: str, experiment: str) -> argparse.Namespace:
-    """The options of an exhibit's command line: --out, --experiment (default: `experiment`), --scale."""
+def arguments(name: str, experiment: str, scale: str) -> argparse.Namespace:
+    """The options of an exhibit's command line: --out, and --experiment and --scale with these defaults."""
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}")
     parser.add_argument("--out", type=Path, default=Path("build"), help="the run at hand, and where the exhibit goes")
     parser.add_argument("--experiment", default=experiment, help="the name in the experiment's YAML")
-    parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
+    parser.add_argument("--scale", default=scale, choices=["cpu", "gpu", "paper"])
     return parser.parse_args()
 
 
@@ -31,8 +31,9 @@ def _make(
     frame: Callable[[Results], pd.DataFrame],
     write: Callable[[pd.DataFrame, Results, Path], None],
     experiment: str,
+    scale: str,
 ) -> int:
-    options = arguments(name, experiment)
+    options = arguments(name, experiment, scale)
     try:
         results = load(options.experiment, options.out, options.scale)
         data = frame(results)
@@ -49,29 +50,36 @@ def figure(
     frame: Callable[[Results], pd.DataFrame],
     draw: Callable[[pd.DataFrame], Figure],
     experiment: str = "countdown",
+    scale: str = "cpu",
 ) -> int:
     """Draw the figure `name` from recorded runs; 2 and one line on standard error if they are not there.
 
-    experiment: whose runs, unless the command line names another.
+    experiment, scale: whose runs, unless the command line names others.
     """
 
     def write(data: pd.DataFrame, results: Results, out: Path) -> None:
         style.use()
         style.save(draw(data), name, data, out)
 
-    return _make(name, frame, write, experiment)
+    return _make(name, frame, write, experiment, scale)
 
 
-def table(name: str, frame: Callable[[Results], pd.DataFrame], caption: str, experiment: str = "countdown") -> int:
+def table(
+    name: str,
+    frame: Callable[[Results], pd.DataFrame],
+    caption: str,
+    experiment: str = "countdown",
+    scale: str = "cpu",
+) -> int:
     """Write the table `name` as CSV, Markdown and TeX; 2 and one line on standard error if its runs are not there.
 
-    experiment: whose runs, unless the command line names another.
+    experiment, scale: whose runs, unless the command line names others.
     """
 
     def write(data: pd.DataFrame, results: Results, out: Path) -> None:
         style.save_table(name, data, out, f"{caption} Experiment {results.experiment}, {results.origin}.")
 
-    return _make(name, frame, write, experiment)
+    return _make(name, frame, write, experiment, scale)
 
 
 def model_name(results: Results) -> str:

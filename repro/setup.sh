@@ -218,12 +218,14 @@ search() { # its YAML: each method's coefficients, chosen on validation problems
 
 exhibit() { # name: drawn again only when its own script or the results that it reads have changed
     local -a reads=() options=() experiments=()
-    local source experiment
+    local source experiment scale=$SCALE
     for source in "$OUT/theory/$1.csv" "results/theory/$1.csv"; do # the run at hand, else the committed one
         [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
     done
     if grep -q 'figures.contest' "figures/$1.py"; then
         experiments=(maze-perfect maze-looped countdown) options=(--scale "$SCALE")
+    elif grep -q 'experiment="countdown-gpu"' "figures/$1.py"; then
+        experiments=(countdown-gpu) scale=gpu
     elif grep -q 'experiment="linear"' "figures/$1.py"; then
         experiments=(linear) options=(--scale "$SCALE") reads+=(--reads "rl/experiments/paper/*.yaml")
     elif grep -q rl_exhibit "figures/$1.py"; then
@@ -231,13 +233,13 @@ exhibit() { # name: drawn again only when its own script or the results that it 
     fi
     local found=
     for experiment in ${experiments[@]+"${experiments[@]}"}; do
-        for source in "$OUT/runs/$experiment" "results/$SCALE/$experiment"; do
+        for source in "$OUT/runs/$experiment" "results/$scale/$experiment"; do
             compgen -G "$source/seed*/*/eval-heldout.json" >/dev/null || continue
             found=1 reads+=(--reads "$source/seed*/*/eval-heldout.json") && break
         done
     done
     if ((${#experiments[@]})) && [[ ! $found && ${experiments[0]} != "$NAME" ]]; then
-        ! wanted "$1" || say "–  $1: not drawn, ${experiments[*]} was not run at the scale $SCALE"
+        ! wanted "$1" || say "–  $1: not drawn, ${experiments[*]} was not run at the scale $scale"
         return 0
     fi
     stage "$1" "" --writes "$OUT/figures/$1.csv" ${reads[@]+"${reads[@]}"} \

@@ -220,12 +220,12 @@ def main() -> int:
         return 2
     started = time.time()
     found = {}
+    path = out / "bench" / "step.json"
     with tempfile.TemporaryDirectory() as folder:
         for setting, changes in SETTINGS.items():
             found[setting] = measure(config, changes, Path(folder))
             print(report(setting, found[setting]), flush=True)
-    path = out / "bench" / "step.json"
-    write_json(path, {"settings": found, "manifest": manifest(config, config.seed, started)})
+            write_json(path, {"settings": found, "manifest": manifest(config, config.seed, started)})
     print(f"\nwrote {path}")
     return 0
 

@@ -1,7 +1,7 @@
 """Muon: momentum whose matrix updates are orthogonalised (Jordan et al. 2024).
 
 It halves the supervised stage of the small models. torch.optim.Muon iterates in bfloat16, which CPUs without it emulate
-slowly; here it is float32, and matrices of one shape go together.
+slowly; here that is so on a GPU alone and float32 elsewhere, and matrices of one shape go together.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ def orthogonalized(matrices: torch.Tensor) -> torch.Tensor:
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    x = x.bfloat16() if x.is_cuda else x
     a, b, c = _QUINTIC
     for _ in range(_ROUNDS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
