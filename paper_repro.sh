@@ -27,9 +27,14 @@ paper) paper_runs ;; # every experiment of rl/experiments/paper, one stage each
 *) runs "$EXPERIMENT" grpo,ds-grpo "$SEEDS" ;;
 esac
 if [[ $FULL && $SCALE != paper ]]; then # all else that is committed
-    [[ $SCALE != cpu ]] || search rl/experiments/search/countdown.yaml
     runs "$EXPERIMENT" ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty 0,1,2 /others
-    [[ $SCALE != cpu ]] || runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
+fi
+if [[ $FULL && $SCALE == cpu ]]; then
+    for one in countdown maze-perfect maze-looped; do search "rl/experiments/search/$one.yaml"; done
+    runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
+    for one in maze-perfect maze-looped; do # one answer, many answers
+        runs "rl/experiments/cpu/$one.yaml" grpo,ds-grpo,entropy-bonus,entropy-penalty 0,1,2 "/$one"
+    done
 fi
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────

@@ -11,7 +11,7 @@ bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
   --scale NAME     cpu (default), gpu or paper
   --dry-run        with --scale: print the plan of that scale and what this machine lacks for it
   --only STAGE     run this stage alone: theory, curves, runs, an exhibit's name, verdicts, notebooks (may be repeated);
-                   at the paper scale also runs/NAME, one experiment alone; with --full search, runs/others, runs/linear
+                   at the paper scale also runs/NAME, one experiment alone; with --full search, search/NAME, runs/others, runs/NAME
   --jobs N         processes side by side (default: the number of cores)
   --out DIR        where everything goes (default: build)
   --record         then promote the finished results to results/ and figures/
@@ -212,8 +212,11 @@ runs() { # experiment's YAML, methods, seeds, the end of the stage's name: base 
 }
 
 search() { # its YAML: each method's coefficients, chosen on validation problems
-    stage search "each method's coefficients, on validation problems" --module rl.train --module rl.search --reads "$1" \
-        --writes "$OUT/runs/search-$(basename "$1" .yaml).json" -- rl.search "$1" --jobs "$JOBS" --out "$OUT"
+    local name
+    name=$(basename "$1" .yaml)
+    stage "search/$name" "$name: each method's coefficients, on validation problems" --module rl.train \
+        --module rl.search --reads "$1" --writes "$OUT/runs/search-$name.json" \
+        -- rl.search "$1" --jobs "$JOBS" --out "$OUT"
 }
 
 exhibit() { # name: drawn again only when its own script or the results that it reads have changed

@@ -434,7 +434,8 @@ def test_the_task_by_name_and_its_experiments() -> None:
     assert isinstance(looped.base, pretrain.BaseConfig)
     assert isinstance(perfect.base, pretrain.BaseConfig)
     assert looped.base == dataclasses.replace(perfect.base, steps=looped.base.steps)
-    assert dataclasses.replace(looped, name=perfect.name, task=perfect.task, base=perfect.base) == perfect
+    alike = {"name": perfect.name, "task": perfect.task, "base": perfect.base, "methods": perfect.methods}
+    assert dataclasses.replace(looped, **alike) == perfect
     gpu = load(ROOT / "rl" / "experiments" / "gpu" / "maze-17.yaml")
     assert (2 * gpu.task.rows + 1, 2 * gpu.task.columns + 1, gpu.task.loops) == (17, 17, 0)
     for one in (perfect, looped, gpu):
