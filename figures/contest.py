@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from rl.results import ResultError, Results, load
+from rl.results import NotRun, ResultError, Results, load
 
 EXPERIMENTS = ("maze-perfect", "maze-looped", "countdown")  # few answers first
 LABELS = {
@@ -23,18 +23,16 @@ Contest = Mapping[str, Results]
 
 
 def load_all(out: Path, scale: str) -> dict[str, Results]:
-    """The experiments of the contest that were run, by name; raises ResultError if none was."""
+    """The experiments of the contest that were run, by name; raises NotRun if none was."""
     found: dict[str, Results] = {}
     missing: list[str] = []
     for name in EXPERIMENTS:
         try:
             found[name] = load(name, out, scale)
-        except ResultError as error:
-            if "not run" not in str(error):
-                raise
+        except NotRun as error:
             missing.append(str(error))
     if not found:
-        raise ResultError(missing[0])
+        raise NotRun(missing[0])
     return found
 
 

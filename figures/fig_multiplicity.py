@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,28 +11,76 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import style
+from figures import contest, style
 from figures.sources import figure
+from rl.prediction import gain, gaps
+from rl.results import NotRun
 
 METHODS = ("ds", "entropy-bonus", "entropy-penalty")
+TRAINED = {"ds-grpo": "ds", "entropy-bonus": "entropy-bonus", "entropy-penalty": "entropy-penalty"}
+MARKERS = {"maze-perfect": "s", "maze-looped": "D", "countdown": "o"}
 
 
-def draw(data: pd.DataFrame, measured: pd.DataFrame | None = None) -> Figure:
-    """Gains over vanilla against multiplicity, above; the share of bases where a finite step flips, below.
+def measured(out: Path, scale: str) -> pd.DataFrame:
+    """The contest's trained models as rows of the panel `measured`, one for each task and method of `METHODS`.
 
-    measured: trained models to lay on the upper panel, columns `method` (a key of `style.COLORS`), `x`
-    (E_{pi0|I} log pi0 − E_{pi0|K} log pi0 of the base model, nats), `y` (logit C − logit C of GRPO), `low`, `high`.
+    x: E_{pi0|I} log pi0 − E_{pi0|K} log pi0 of the base models (nats, mean over seeds); y, low, high: logit C − logit C
+    of GRPO with its 95% t-interval. No rows if nothing was run.
     """
-    fig, (upper, lower) = plt.subplots(
-        2, 1, figsize=(style.COLUMN, 1.45 * style.COLUMN), height_ratios=(3, 2), layout="constrained"
+    try:
+        found = contest.load_all(out, scale)
+    except NotRun:
+        return pd.DataFrame()
+    rows = []
+    for task, results in found.items():
+        x = sum(gaps(results)) / len(gaps(results))
+        for method in (method for method in TRAINED if method in results.methods()):
+            gained = gain(results, method)
+            values = {"x": x, "y": gained["mean"], "low": gained["low"], "high": gained["high"]}
+            rows.append({"panel": "measured", "method": TRAINED[method], "task": task, **values})
+    return pd.DataFrame(rows)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Gains over vanilla against multiplicity; below, trained models likewise if there are any; last, the share of
+    bases where a finite step flips."""
+    trained = data[data["panel"] == "measured"]
+    ratios = (3, 2) if trained.empty else (3, 2, 2)
+    fig, panels = plt.subplots(
+        len(ratios),
+        1,
+        figsize=(style.COLUMN, (0.3 + 0.25 * sum(ratios)) * style.COLUMN),
+        height_ratios=ratios,
+        layout="constrained",
     )
-    _gains(upper, data[data["panel"] == "gain"])
-    if measured is not None:
-        for method, rows in measured.groupby("method", sort=False):
-            error = np.array([rows["y"] - rows["low"], rows["high"] - rows["y"]])
-            upper.errorbar(np.exp(rows["x"]), rows["y"], yerr=error, fmt="o", color=style.COLORS[str(method)])
-    _flips(lower, data[data["panel"] == "flips"])
+    _gains(panels[0], data[data["panel"] == "gain"])
+    if not trained.empty:
+        _measured(panels[1], trained)
+        panels[1].set_xlim(panels[0].get_xlim())
+    _flips(panels[-1], data[data["panel"] == "flips"])
     return fig
+
+
+def _ratio_axis(axes: Axes) -> None:
+    axes.axhline(0, color="0.4", linewidth=0.8)
+    axes.axvline(1, color="0.4", linewidth=0.8, linestyle="--")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}" if x >= 1 else f"1/{1 / x:g}")
+
+
+def _measured(axes: Axes, data: pd.DataFrame) -> None:
+    for (task, method), rows in data.groupby(["task", "method"], sort=False):
+        [one] = rows.to_dict("records")
+        error = None if one["low"] != one["low"] else [[one["y"] - one["low"]], [one["high"] - one["y"]]]
+        place = np.exp(one["x"]) * 1.07 ** (METHODS.index(method) - 1)  # beside each other
+        color, marker = style.COLORS[str(method)], MARKERS[str(task)]
+        axes.errorbar(place, one["y"], yerr=error, fmt=marker, color=color, ms=4, capsize=2, zorder=3)
+    for task in dict.fromkeys(data["task"]):
+        axes.plot([], [], MARKERS[task], color="0.3", ms=4, label=contest.LABELS[task])
+    _ratio_axis(axes)
+    axes.set_xlabel("the base's odds of mistakes over answers, $e^{E_I-E_K}$")
+    axes.set_ylabel("trained models:\ngain over GRPO (nats)")
+    axes.legend(loc="center right", labelspacing=0.3)
 
 
 def _gains(axes: Axes, data: pd.DataFrame) -> None:
@@ -40,14 +89,11 @@ def _gains(axes: Axes, data: pd.DataFrame) -> None:
         axes.plot(
             np.exp(rows["x"]), rows["y"], color=style.COLORS[method], marker=".", ms=4, label=style.LABELS[method]
         )
-    axes.axhline(0, color="0.4", linewidth=0.8)
-    axes.axvline(1, color="0.4", linewidth=0.8, linestyle="--")
+    _ratio_axis(axes)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.1 * (high - low))
     for place, align, text in ((0.92, "right", "penalty helps"), (1.08, "left", "bonus helps")):
         axes.text(place, low + 0.03 * (high - low), text, ha=align, va="bottom", color="0.3")
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}" if x >= 1 else f"1/{1 / x:g}")
     axes.set_xlabel("correct answers over threshold, $M/M^*$")
     axes.set_ylabel("log-odds of correct,\ngain over vanilla (nats)")
     axes.legend(loc="upper left", labelspacing=0.3)
@@ -66,4 +112,4 @@ def _flips(axes: Axes, data: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_multiplicity", draw))
+    sys.exit(figure("fig_multiplicity", draw, measured))

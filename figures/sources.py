@@ -46,14 +46,25 @@ def table(name: str, out: Path) -> tuple[pd.DataFrame, dict[str, Any], str]:
     return pd.read_csv(BytesIO(content)), manifest, origin
 
 
-def figure(name: str, draw: Callable[[pd.DataFrame], Figure]) -> int:
-    """The command line of a theory figure: draw it from its table; 2 and one line if the table is refused."""
+def figure(
+    name: str,
+    draw: Callable[[pd.DataFrame], Figure],
+    measured: Callable[[Path, str], pd.DataFrame] | None = None,
+) -> int:
+    """The command line of a theory figure: draw it from its table; 2 and one line if the table is refused.
+
+    measured: rows to add from the trained models under a folder at a scale; raises ValueError to refuse.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}")
     parser.add_argument("--out", type=Path, default=Path("build"), help="the run at hand, and where the figure goes")
+    if measured is not None:
+        parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
     options = parser.parse_args()
     try:
         data, _, origin = table(name, options.out)
-    except SourceError as error:
+        if measured is not None:
+            data = pd.concat([data, measured(options.out, options.scale)], ignore_index=True)
+    except ValueError as error:
         print(f"{name}: not drawn: {error}", file=sys.stderr)
         return 2
     style.use()

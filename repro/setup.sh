@@ -225,7 +225,7 @@ exhibit() { # name: drawn again only when its own script or the results that it 
     for source in "$OUT/theory/$1.csv" "results/theory/$1.csv"; do # the run at hand, else the committed one
         [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
     done
-    if grep -q 'figures.contest' "figures/$1.py"; then
+    if grep -qE 'figures.contest|import contest' "figures/$1.py"; then
         experiments=(maze-perfect maze-looped countdown) options=(--scale "$SCALE")
     elif grep -q 'experiment="countdown-gpu"' "figures/$1.py"; then
         experiments=(countdown-gpu) scale=gpu

@@ -6,8 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import write_run
 
 from figures import fig_multiplicity, style
+from rl.prediction import gap
+from rl.results import load
 from theory.exhibit_data import fig_multiplicity as source
 
 
@@ -33,10 +36,17 @@ def test_flips_are_shares_that_grow_away_from_vanilla(data):
         assert 0 < below[-1] < below[0] < 0.5
 
 
-def test_measured_models_are_laid_on(data):
-    measured = pd.DataFrame({"method": ["ds-grpo"], "x": [0.5], "y": [0.3], "low": [0.1], "high": [0.6]})
+def test_measured_models_are_laid_on(data, tmp_path):
+    """Two seeds of each run: the base's gap and the gain in log-odds over GRPO stand where they were recorded."""
+    for seed in (0, 1):
+        for method, correct in {"base": 0.2, "grpo": 0.4, "entropy-bonus": 0.5}.items():
+            write_run(tmp_path, method, seed, np.full(5, correct), "maze-looped")
+    rows = fig_multiplicity.measured(tmp_path, "cpu")
+    [one] = rows[rows["task"] == "maze-looped"].to_dict("records")
+    assert (one["method"], one["y"]) == ("entropy-bonus", pytest.approx(np.log(1.5)))
+    assert one["x"] == pytest.approx(gap(load("maze-looped", tmp_path).of("base")[0]).mean())
     style.use()
-    bare, laid = fig_multiplicity.draw(data), fig_multiplicity.draw(data, measured)
-    assert len(laid.axes[0].containers) == len(bare.axes[0].containers) + 1
-    assert len(bare.axes) == 2
+    bare, laid = (fig_multiplicity.draw(which) for which in (data, pd.concat([data, rows])))
+    assert (len(bare.axes), len(laid.axes)) == (2, 3)
+    assert len(laid.axes[1].containers) == len(rows)
     plt.close("all")

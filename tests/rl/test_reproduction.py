@@ -10,7 +10,7 @@ import pytest
 from recorded import write_experiment, write_mathematics, write_run
 
 from rl import reproduction
-from rl.reproduction import CLAIMS, FURTHER, Claim, both, column, finding, further_findings, pass_at
+from rl.reproduction import CLAIMS, FURTHER, Claim, Further, both, column, finding, further_findings, pass_at
 from rl.results import ResultError, load
 
 PRELIMINARY = " (preliminary: fewer than 5 seeds)"
@@ -19,13 +19,13 @@ PRELIMINARY = " (preliminary: fewer than 5 seeds)"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> tuple[Claim, ...]:
     """The claims on mathematics at a k that the small recorded runs have."""
-    first, second = FURTHER["linear"]
+    first, second = FURTHER["linear"].claims
     quantities = both({"ΔPass@1": pass_at(1), "ΔPass@8": pass_at(8)}), both({"Δroutes": column("distinct_8")})
     claims = tuple(
         Claim(one.claim, one.source, one.method, one.reference, wanted)
         for one, wanted in zip((first, second), quantities)
     )
-    monkeypatch.setattr(reproduction, "FURTHER", {"linear": claims})
+    monkeypatch.setattr(reproduction, "FURTHER", {"linear": Further("cpu", "linear", "grpo,ds-grpo", claims)})
     return claims
 
 
@@ -34,7 +34,7 @@ def test_mathematics_is_judged_from_its_own_runs(
     tmp_path: Path, small: tuple[Claim, ...], seeds: int, after: str
 ) -> None:
     write_mathematics(tmp_path, seeds, experiment="linear")
-    found = further_findings(tmp_path, "cpu")
+    found = further_findings(tmp_path)
     assert [one.claim for one in found] == [one.claim for one in small]
     assert [one.verdict for one in found] == [f"reproduced{after}"] * 2
     results = load("linear", tmp_path)
@@ -44,8 +44,12 @@ def test_mathematics_is_judged_from_its_own_runs(
     assert found[0].run == f"linear: ds-grpo against grpo, seeds: {seeds}"
 
 
-def test_what_was_not_run_says_so(tmp_path: Path) -> None:
-    assert {one.verdict for one in further_findings(tmp_path, "gpu")} == {"not run"}
+def test_what_was_not_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [one] = FURTHER["countdown-gpu"].claims
+    monkeypatch.setattr(reproduction, "FURTHER", {"nowhere": Further("cpu", "nowhere", "grpo,ds-grpo", (one,))})
+    [found] = further_findings(tmp_path)
+    assert (found.claim, found.verdict) == (one.claim, "not run")
+    assert "rl/experiments/cpu/nowhere.yaml --methods grpo,ds-grpo" in found.command
     write_experiment(tmp_path, seeds=1)
     by_method = {claim.method: finding(claim, load("demo", tmp_path), "").verdict for claim in CLAIMS}
     assert by_method["ds-grpo-positive"] == "not run"
@@ -55,14 +59,14 @@ def test_what_was_not_run_says_so(tmp_path: Path) -> None:
 def test_a_k_that_was_not_evaluated_is_refused_not_called_not_run(tmp_path: Path) -> None:
     write_mathematics(tmp_path, experiment="linear")
     with pytest.raises(ResultError, match="Pass@64 was not evaluated"):
-        further_findings(tmp_path, "cpu")
+        further_findings(tmp_path)
 
 
 def test_a_damaged_further_experiment_is_refused(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "grpo", 0, np.full(3, 0.5), experiment="linear")
     (folder / "eval-heldout.parquet").unlink()
     with pytest.raises(ResultError, match="missing"):
-        further_findings(tmp_path, "cpu")
+        further_findings(tmp_path)
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
