@@ -49,7 +49,7 @@ def draw(data: pd.DataFrame) -> Figure:
     fig, panels = plt.subplots(
         len(ratios),
         1,
-        figsize=(style.COLUMN, (0.3 + 0.25 * sum(ratios)) * style.COLUMN),
+        figsize=(style.COLUMN, (0.2 + 0.25 * sum(ratios)) * style.COLUMN),
         height_ratios=ratios,
         layout="constrained",
     )
@@ -78,7 +78,7 @@ def _measured(axes: Axes, data: pd.DataFrame) -> None:
     for task in dict.fromkeys(data["task"]):
         axes.plot([], [], MARKERS[task], color="0.3", ms=4, label=contest.LABELS[task])
     _ratio_axis(axes)
-    axes.set_xlabel("the base's odds of mistakes over answers, $e^{E_I-E_K}$")
+    axes.set_xlabel("base: mistakes over answers, $e^{E_I-E_K}$")
     axes.set_ylabel("trained models:\ngain over GRPO (nats)")
     axes.legend(loc="center right", labelspacing=0.3)
 
