@@ -35,6 +35,7 @@ from rl.progress import Display
 from rl.resume import ExactTrainer, stream
 from rl.rewards import Rewards
 from rl.runs import Metrics, RunError
+from rl.tasks._rows import left_out
 from rl.threads import one_thread
 
 # name in metrics.jsonl ← name in TRL's log
@@ -213,6 +214,7 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
             trainer.save_whole(folder / "model", base)
         if main:
             more = {"tokens": trainer.state.num_input_tokens_seen, "source": source, "base": runs.weights(base)}
+            more |= {"left_out": left_out()} if left_out() else {}
             more |= {} if use_cpu else {"peak_gpu_memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)}
             write_json(folder / "manifest.json", manifest(record, seed, recorder.started, **more))
             runs.prune(folder / "checkpoints", kept=0)

@@ -111,9 +111,19 @@ def holds_marks(text: str) -> bool:
     return _MARKS.search(text) is not None
 
 
+_left_out: dict[str, dict[str, int]] = {}
+
+
+def left_out() -> dict[str, dict[str, int]]:
+    """What was refused in this process so far, for manifests: data set → reason → how many."""
+    return {what: dict(refused) for what, refused in _left_out.items()}
+
+
 def say_left_out(what: str, kept: int, refused: Mapping[str, int], unit: str = "rows") -> None:
     """One line on standard error if any were refused: how many, by reason; of several processes the first speaks."""
     lost = sum(refused.values())
+    if lost:
+        _left_out[what] = dict(refused)
     if lost and int(os.environ.get("RANK", "0")) == 0:
         reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(refused).most_common())
         print(f"{what}: {lost} of {lost + kept} {unit} left out: {reasons}", file=sys.stderr)

@@ -12,7 +12,7 @@ import pytest
 from rl import tasks
 from rl.settings import ConfigError, build
 from rl.tasks import math
-from rl.tasks._rows import Data, DataError
+from rl.tasks._rows import Data, DataError, left_out
 
 
 def config(tmp_path: Path, **more: Any) -> math.MathConfig:
@@ -47,6 +47,7 @@ def test_rows_that_are_left_out_are_said_once(tmp_path: Path, capsys: pytest.Cap
     math.splits(made)
     math.splits(made)
     assert capsys.readouterr().err == "aime25: 1 of 2 rows left out: 1 control characters\n"
+    assert left_out()["aime25"] == {"control characters": 1}  # what manifests take up
 
 
 def test_its_data_sets_and_what_is_wrong_with_them(tmp_path: Path) -> None:
