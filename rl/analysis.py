@@ -60,11 +60,11 @@ def column(name: str) -> Quantity:
 
 
 def benchmarks(results: Results) -> list[str]:
-    """The benchmarks that the held-out problems belong to, in their order; raises ResultError if there are none."""
+    """The benchmarks that the held-out problems belong to, by name; raises ResultError if there are none."""
     run = results.runs[0]
     if "benchmark" not in run.problems:
         raise ResultError(f"{run.evaluation}: its problems belong to no benchmarks")
-    return [str(name) for name in run.problems["benchmark"].unique()]
+    return sorted(str(name) for name in run.problems["benchmark"].unique())
 
 
 def within(results: Results, benchmark: str) -> Results:
