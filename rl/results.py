@@ -121,10 +121,15 @@ def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "he
             runs = tuple(read_run(folder, split) for folder in folders)
             _one_regime(runs)
             return Results(experiment, origin, runs, out)
-    raise NotRun(
-        f"{experiment}: not run; `python -m rl.sweep rl/experiments/{scale}/{experiment}.yaml --methods grpo,ds-grpo "
-        "--seeds 0,1,2` makes its results"
-    )
+    raise NotRun(f"{experiment}: not run; {_remedy(experiment, scale)}")
+
+
+def _remedy(experiment: str, scale: str) -> str:
+    for path in sorted((ROOT / "rl" / "experiments" / scale).glob("*.yaml")):
+        if f"name: {experiment}" in path.read_text(encoding="utf-8").splitlines():
+            file = path.relative_to(ROOT)
+            return f"`python -m rl.sweep {file} --methods grpo,ds-grpo --seeds 0,1,2` makes its results"
+    return f"no experiment of the scale {scale} is called so"
 
 
 def _one_regime(runs: tuple[Run, ...]) -> None:

@@ -28,8 +28,8 @@ from figures import (
 from repro.manifest import ROOT
 from rl.results import ResultError, load
 
-FIGURES = ["fig_countdown_passk", "fig_inference_cost", "fig_training"]
-TABLES = ["tab_main", "tab_ablation", "tab_settings", "tab_multiplicity"]
+FIGURES = ["fig_countdown_passk", "fig_gpu_passk", "fig_inference_cost", "fig_training"]
+TABLES = ["tab_main", "tab_gpu", "tab_ablation", "tab_settings", "tab_multiplicity"]
 
 
 def run(name: str, out: Path, experiment: str = "demo") -> subprocess.CompletedProcess[str]:
