@@ -26,9 +26,7 @@ def test_reads_every_run(tmp_path: Path) -> None:
 def test_nothing_there_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(NotRun, match="absent: not run; no experiment of the scale cpu is called so"):
         load("absent", tmp_path)
-    with pytest.raises(
-        NotRun, match=r"maze-17: not run; `python -m rl.sweep rl/experiments/gpu/maze-17.yaml "
-    ):
+    with pytest.raises(NotRun, match=r"maze-17: not run; `python -m rl.sweep rl/experiments/gpu/maze-17.yaml "):
         load("maze-17", tmp_path, "gpu")
     write_run(tmp_path, "grpo", 0, np.full(5, 0.3))
     with pytest.raises(NotRun, match="demo: no evaluated run of base"):
