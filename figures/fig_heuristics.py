@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from figures import style
 from figures.contest import LABELS, Contest, figure, heuristics
@@ -58,6 +59,7 @@ def draw(data: pd.DataFrame) -> Figure:
         row[0].set_title(f"{LABELS[name]}, seeds: {few}" + (f" to {many}" if many > few else ""), loc="left")
     for axes, k in zip(grid[-1], KS):
         axes.set_xlabel(f"Pass@{k} − GRPO's, 95% intervals")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     return fig
 
 
