@@ -129,10 +129,10 @@ def test_a_panel_for_each_benchmark(tmp_path: Path) -> None:
     fig = fig_math_passk.draw(data)
     drawn = [axes for axes in fig.axes if axes.axison]
     assert [axes.get_title() for axes in drawn] == [
-        "math500 (3 problems)",
-        "amc23 (3 problems)",
         "aime24 (2 problems)",
         "aime25 (2 problems)",
+        "amc23 (3 problems)",
+        "math500 (3 problems)",
     ]
     for axes in drawn:
         assert [line.get_color() for line in axes.lines] == [style.COLORS[m] for m in fig_math_passk.METHODS]
@@ -179,7 +179,7 @@ def test_models_of_the_paper_stand_as_not_run_until_they_are(tmp_path: Path) -> 
     for asked in (load("sums", tmp_path), load("qwen25-math-7b", tmp_path, "paper")):
         seven = tab_math.frame(asked).query("model == 'Qwen2.5-Math-7B'")
         assert list(seven["method"][:-1]) == ["base", "grpo"] * 3
-        assert list(seven["benchmark"][:-1:2]) == ["all problems", "math500", "aime24"]
+        assert list(seven["benchmark"][:-1:2]) == ["all problems", "aime24", "math500"]
         assert set(seven["distinct correct routes in k"][:-1]) == {"not told apart"}
         assert seven["Pass@1"].iloc[-1] == "not run"
         assert seven["method"].iloc[-1].startswith("ds-grpo, ")
