@@ -17,12 +17,12 @@ from rl.prediction import gain, gaps
 from rl.results import NotRun
 
 METHODS = ("ds", "entropy-bonus", "entropy-penalty")
-TRAINED = {"ds-grpo": "ds", "entropy-bonus": "entropy-bonus", "entropy-penalty": "entropy-penalty"}
+TRAINED = ("ds-grpo", "entropy-bonus", "entropy-penalty")
 MARKERS = {"maze-perfect": "s", "maze-looped": "D", "countdown": "o"}
 
 
 def measured(out: Path, scale: str) -> pd.DataFrame:
-    """The contest's trained models as rows of the panel `measured`, one for each task and method of `METHODS`.
+    """The contest's trained models as rows of the panel `measured`, one for each task and method of `TRAINED`.
 
     x: E_{pi0|I} log pi0 − E_{pi0|K} log pi0 of the base models (nats, mean over seeds); y, low, high: logit C − logit C
     of GRPO with its 95% t-interval. No rows if nothing was run.
@@ -37,7 +37,7 @@ def measured(out: Path, scale: str) -> pd.DataFrame:
         for method in (method for method in TRAINED if method in results.methods()):
             gained = gain(results, method)
             values = {"x": x, "y": gained["mean"], "low": gained["low"], "high": gained["high"]}
-            rows.append({"panel": "measured", "method": TRAINED[method], "task": task, **values})
+            rows.append({"panel": "measured", "method": method, "task": task, **values})
     return pd.DataFrame(rows)
 
 
@@ -71,7 +71,7 @@ def _measured(axes: Axes, data: pd.DataFrame) -> None:
     for (task, method), rows in data.groupby(["task", "method"], sort=False):
         [one] = rows.to_dict("records")
         error = None if one["low"] != one["low"] else [[one["y"] - one["low"]], [one["high"] - one["y"]]]
-        place = np.exp(one["x"]) * 1.07 ** (METHODS.index(method) - 1)  # beside each other
+        place = np.exp(one["x"]) * 1.07 ** (TRAINED.index(method) - 1)  # beside each other
         color, marker = style.COLORS[str(method)], MARKERS[str(task)]
         axes.errorbar(place, one["y"], yerr=error, fmt=marker, color=color, ms=4, capsize=2, zorder=3)
     for task in dict.fromkeys(data["task"]):

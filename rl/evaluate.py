@@ -214,7 +214,7 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
             raise ConfigError(f"--split {options.split}: {config.task.name} has no problems there")
         device = "cuda" if config.scale != "cpu" and torch.cuda.is_available() else "cpu"
         found = evaluate(model, task, problems, config.evaluate, options.seed, device)
-        made = manifest(record, options.seed, started, **({"left_out": left_out()} if left_out() else {}))
+        made = manifest(record, options.seed, started, left_out=left_out())
         if options.method == "base":  # a base model lies elsewhere; here it stands beside the runs
             write_json(folder / "manifest.json", {**made, "base": runs.weights(model), "model": model.name})
         more = {"model": model.name, "parameters": parameters(model), "key": key, "manifest": made}

@@ -216,7 +216,7 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     task = tasks.get(config.task.name)
     tokenizer = make_tokenizer(task.vocabulary(config.task))
     on_gpu = config.scale != "cpu" and torch.cuda.is_available()
-    # On two cores the other one is another run's; beside a GPU it would wait for a minute of enumeration on one.
+    # At the cpu scale each core has a run of its own; a GPU would stand idle while one core enumerates.
     workers = len(os.sched_getaffinity(0)) if on_gpu else 1
     examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, base.skew, workers)
     model = make_model(base, tokenizer, positions=examples.width)

@@ -30,7 +30,7 @@ from rl.analysis import (
     pass_at,
     samples_to_reach,
 )
-from rl.results import NotRun, ResultError, Results, load
+from rl.results import NotRun, ResultError, Results, load, sweep_command
 
 LARGE_K = 1024  # named with the primary endpoints in rl/experiments/cpu/REGIME.md, before the first DS run
 MATH_K = 64  # likewise in REGIME-linear.md
@@ -170,18 +170,11 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Further:
-    """An experiment beside the one that is asked for. scale, file: where its YAML lies; methods: what to run of it."""
+    """An experiment beside the one that is asked for: its scale, the methods that its claims need, the claims."""
 
     scale: str
-    file: str
     methods: str
     claims: tuple[Claim, ...]
-
-    @property
-    def command(self) -> str:
-        """What makes its results."""
-        path = f"rl/experiments/{self.scale}/{self.file}.yaml"
-        return f"`python -m rl.sweep {path} --methods {self.methods} --seeds 0,1,2`"
 
 
 _MATH_SOURCE = "abstract (H), of real mathematics; here linear equations and models made here"
@@ -222,7 +215,6 @@ _MAZES = "grpo,ds-grpo,entropy-bonus,entropy-penalty"
 FURTHER = {
     "linear": Further(
         "cpu",
-        "linear",
         "grpo,ds-grpo",
         (
             Claim(
@@ -241,11 +233,10 @@ FURTHER = {
             ),
         ),
     ),
-    "maze-perfect": Further("cpu", "maze-perfect", _MAZES, _maze("a single path", "entropy penalty")),
-    "maze-looped": Further("cpu", "maze-looped", _MAZES, _maze("many paths", "entropy bonus")),
+    "maze-perfect": Further("cpu", _MAZES, _maze("a single path", "entropy penalty")),
+    "maze-looped": Further("cpu", _MAZES, _maze("many paths", "entropy bonus")),
     "countdown-gpu": Further(
         "gpu",
-        "countdown",
         "grpo,ds-grpo",
         (
             Claim(
@@ -268,7 +259,8 @@ def further_findings(out: Path) -> list[Finding]:
             results = load(name, out, further.scale)
         except NotRun:
             results = None
-        found += [finding(claim, results, further.command) for claim in further.claims]
+        command = sweep_command(name, further.scale, further.methods) or "—"
+        found += [finding(claim, results, command) for claim in further.claims]
     return found
 
 

@@ -121,15 +121,17 @@ def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "he
             runs = tuple(read_run(folder, split) for folder in folders)
             _one_regime(runs)
             return Results(experiment, origin, runs, out)
-    raise NotRun(f"{experiment}: not run; {_remedy(experiment, scale)}")
+    command = sweep_command(experiment, scale)
+    remedy = f"{command} makes its results" if command else f"no experiment of the scale {scale} is called so"
+    raise NotRun(f"{experiment}: not run; {remedy}")
 
 
-def _remedy(experiment: str, scale: str) -> str:
+def sweep_command(experiment: str, scale: str, methods: str = "grpo,ds-grpo") -> str | None:
+    """The command that makes the results of `experiment`; None if no YAML of the scale has that name."""
     for path in sorted((ROOT / "rl" / "experiments" / scale).glob("*.yaml")):
         if f"name: {experiment}" in path.read_text(encoding="utf-8").splitlines():
-            file = path.relative_to(ROOT)
-            return f"`python -m rl.sweep {file} --methods grpo,ds-grpo --seeds 0,1,2` makes its results"
-    return f"no experiment of the scale {scale} is called so"
+            return f"`python -m rl.sweep {path.relative_to(ROOT)} --methods {methods} --seeds 0,1,2`"
+    return None
 
 
 def _one_regime(runs: tuple[Run, ...]) -> None:

@@ -213,9 +213,14 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
             trainer.resume(checkpoint)
             trainer.save_whole(folder / "model", base)
         if main:
-            more = {"tokens": trainer.state.num_input_tokens_seen, "source": source, "base": runs.weights(base)}
-            more |= {"left_out": left_out()} if left_out() else {}
-            more |= {} if use_cpu else {"peak_gpu_memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)}
+            more = {
+                "tokens": trainer.state.num_input_tokens_seen,
+                "source": source,
+                "base": runs.weights(base),
+                "left_out": left_out(),
+            }
+            if not use_cpu:
+                more["peak_gpu_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
             write_json(folder / "manifest.json", manifest(record, seed, recorder.started, **more))
             runs.prune(folder / "checkpoints", kept=0)
     return f"{folder}: {config.train.steps} steps in {time.time() - recorder.started:.0f} s"

@@ -253,7 +253,7 @@ def test_training_and_evaluation_on_a_chat_model(tmp_path: Path, capsys: pytest.
         "extends": str(PAPER),
         "name": "words",
         "scale": "cpu",
-        "task": {"file": config(tmp_path).file, "train": 12, "heldout": 5},
+        "task": {"file": config(tmp_path, *ROWS, GOOD | {"target": 0}).file, "train": 12, "heldout": 5},
         "base": {"checkpoint": {"model": str(model)}},
         "train": {
             "steps": 4,
@@ -281,6 +281,8 @@ def test_training_and_evaluation_on_a_chat_model(tmp_path: Path, capsys: pytest.
     assert any(row["loss"] != 0 for row in rows)
     found = json.loads((folder / "eval-heldout.json").read_text())
     assert (found["problems"], found["reasons"]) == (5, {"no answer": 10})
+    for record in (found["manifest"], json.loads((folder / "manifest.json").read_text())):
+        assert record["left_out"][load(path).task.data] == {"target not within 1 and 9999": 1}
     table = pd.read_parquet(folder / "eval-heldout.parquet")
     assert set(table["problem"]) == {one.id for one in words.splits(load(path).task)["heldout"]}
 
