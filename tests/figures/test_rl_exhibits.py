@@ -48,6 +48,13 @@ def test_made_from_recorded_runs(tmp_path: Path, name: str, seeds: int) -> None:
         assert (tmp_path / "figures" / f"{name}{suffix}").stat().st_size > 100
 
 
+@pytest.mark.parametrize("name", ["fig_gpu_passk", "tab_gpu"])
+def test_the_exhibits_of_the_gpu_scale_are_made_from_its_runs(tmp_path: Path, name: str) -> None:
+    command = [sys.executable, "-m", f"figures.{name}", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == f"{name}: made from countdown-gpu (results)\n", done.stderr
+
+
 @pytest.mark.parametrize("name", [FIGURES[0], TABLES[0]])
 def test_refused_by_name_when_nothing_was_run(tmp_path: Path, name: str) -> None:
     done = run(name, tmp_path, "absent")
