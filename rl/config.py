@@ -14,7 +14,7 @@ from typing import Any, Literal, get_type_hints
 
 from rl import tasks
 from rl.checkpoint import CheckpointConfig
-from rl.methods import METHODS, Method
+from rl.methods import METHODS, Method, is_variant, kind
 from rl.methods import get as get_method
 from rl.needs import NeedsConfig
 from rl.pretrain import BaseConfig
@@ -152,6 +152,9 @@ class Experiment:
 
     def method(self, name: str) -> Method:
         """The method `name` with this experiment's options; raises ConfigError naming the nearest one."""
+        if is_variant(name) and name not in self.methods:
+            variants = [known for known in self.methods if is_variant(known)]
+            raise ConfigError(f"methods: {self.name} has no variant {name!r}{nearest(name, variants)}")
         try:
             return get_method(name, **self.methods.get(name, {}))
         except ValueError as error:
@@ -257,8 +260,8 @@ def _methods(values: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(values, dict):
         raise ConfigError(f"methods: wanted options by method, got {values!r}")
     for name, options in values.items():
-        if name not in METHODS:
-            raise ConfigError(f"methods.{name}: no such method{nearest(str(name), METHODS)}")
+        if kind(str(name)) not in METHODS:
+            raise ConfigError(f"methods.{name}: no such method{nearest(kind(str(name)), METHODS)}")
         if options is not None and not isinstance(options, dict):
             raise ConfigError(f"methods.{name}: wanted options by name, got {options!r}")
     return {name: dict(options or {}) for name, options in values.items()}

@@ -1,7 +1,8 @@
 """Every method by name, as data: what it does to advantages, with which options, and what it asks of TRL.
 
 Adding one is one entry in `METHODS`; if it is new mathematics, also one function from `Rollouts` and its options to
-advantages (`rl/smoothing.py` is the model, `rl/baselines/` holds the others).
+advantages (`rl/smoothing.py` is the model, `rl/baselines/` holds the others). The same method with other options, under
+a name of its own in an experiment, is a variant: `ds-grpo@token` is `ds-grpo` with what the experiment says of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -201,14 +203,30 @@ METHODS: dict[str, Method] = {
 }
 
 
+VARIANT = "@"  # METHOD@VARIANT
+
+
+def is_variant(name: str) -> bool:
+    """Whether `name` is a method under a second name, with options of its own."""
+    return VARIANT in name
+
+
+def kind(name: str) -> str:
+    """The method that `name` is, or is a variant of."""
+    return name.partition(VARIANT)[0]
+
+
 def get(name: str, **overrides: Any) -> Method:
     """The method called `name`, its defaults replaced by `overrides` (options, or TRL arguments that belong to it).
 
-    Raises ValueError for an unknown name or option (naming the nearest right one) and for a value out of bounds.
+    Raises ValueError for an unknown name or option (naming the nearest right one), for a value out of bounds, and for a
+    variant that differs in nothing from its method.
     """
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; {_nearest(name, METHODS)}")
-    method = METHODS[name]
+    if kind(name) not in METHODS:
+        raise ValueError(f"unknown method {name!r}; {_nearest(kind(name), METHODS)}")
+    if is_variant(name) and not (overrides and re.fullmatch("[a-z0-9-]+", name.partition(VARIANT)[2])):
+        raise ValueError(f"{name}: a variant needs a name in small letters after {VARIANT}, and options of its own")
+    method = dataclasses.replace(METHODS[kind(name)], name=name)
     settings = method.settings()
     for key, value in overrides.items():
         if key in method.fixed:

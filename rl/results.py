@@ -64,10 +64,11 @@ class Results:
     runs: tuple[Run, ...]
     out: Path | None
 
-    def methods(self) -> list[str]:
-        """The methods that were run, `base` and `grpo` first, then by name."""
+    def methods(self, variants: bool = False) -> list[str]:
+        """The methods that were run, `base` and `grpo` first, then by name; `variants` (METHOD@VARIANT) if wanted."""
         first = {"base": 0, "grpo": 1, "ds-grpo": 2}
-        return sorted({run.method for run in self.runs}, key=lambda name: (first.get(name, 3), name))
+        found = {run.method for run in self.runs if variants or "@" not in run.method}
+        return sorted(found, key=lambda name: (first.get(name, 3), name))
 
     def of(self, method: str) -> dict[int, Run]:
         """The runs of `method` by seed; raises NotRun if there is none."""

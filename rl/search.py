@@ -2,7 +2,7 @@
 
 Every method gets the same number of candidates and the same steps on the same pilot seed. The score of a run is the
 mean of Pass@1 and Pass@1024 on the validation problems at its last step. All runs, losers too, go into
-`search-EXPERIMENT.json`.
+`search-EXPERIMENT.json`; with `--methods`, those of other methods that are in it stay.
 """
 
 from __future__ import annotations
@@ -93,6 +93,17 @@ def best(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return chosen
 
 
+def others(path: Path, wanted: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """From a search that was made before: its trials of other methods than `wanted`, and the manifests they have."""
+    if not path.is_file():
+        return [], []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    kept = [trial for trial in found["trials"] if trial["method"] not in wanted]
+    manifests = [*found.get("earlier", []), found["manifest"]]
+    names = {trial["method"] for trial in kept}
+    return kept, [one for one in manifests if names & set(one["config"]["methods"])]
+
+
 def main() -> int:
     """Run the search; 1 if a trial failed, 2 on bad input."""
     parser = argparse.ArgumentParser(prog="python -m rl.search", description="Choose coefficients on validation.")
@@ -123,8 +134,9 @@ def main() -> int:
         "steps": search.steps,
         "methods": sorted(wanted),
     }
-    record = {"chosen": best(results), "trials": results}
     path = options.out / "runs" / f"search-{search.experiment.stem}.json"
+    kept, earlier = others(path, wanted)
+    record = {"chosen": best(kept + results), "trials": kept + results, "earlier": earlier}
     write_json(path, {**record, "manifest": manifest(config, search.seed, started)})
     print(f"chosen: {record['chosen']}; all trials in {path}")
     return 0 if all(result["score"] is not None for result in results) else 1

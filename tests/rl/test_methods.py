@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
 import pytest
 
 from rl.logprob import LogprobConfig
-from rl.methods import METHODS, get
+from rl.methods import METHODS, get, is_variant, kind
 from rl.smoothing import SmoothingConfig
 
 NAMES = [
@@ -88,3 +89,25 @@ def test_overrides_reach_options_and_trl() -> None:
 def test_refusals_name_what_is_wrong(name: str, overrides: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         get(name, **overrides)
+
+
+def test_a_variant_is_its_method_with_other_options_under_a_second_name() -> None:
+    token = get("ds-grpo@token", gamma_p=0.3, reduction="token")
+    assert token == dataclasses.replace(get("ds-grpo", gamma_p=0.3, reduction="token"), name="ds-grpo@token")
+    assert token.record()["name"] == "ds-grpo@token"
+    assert is_variant(token.name)
+    assert not is_variant("ds-grpo")
+    assert kind(token.name) == kind("ds-grpo") == "ds-grpo"
+
+
+@pytest.mark.parametrize("name", ["ds-grpo@", "ds-grpo@a/b", "ds-grpo@..", "ds-grpo@a@b"])
+def test_a_variant_has_a_name_that_can_be_a_folder(name: str) -> None:
+    with pytest.raises(ValueError, match="a variant needs a name"):
+        get(name, gamma_p=0.3)
+
+
+def test_a_variant_of_nothing_or_without_options_is_refused() -> None:
+    with pytest.raises(ValueError, match="did you mean 'ds-grpo'"):
+        get("ds-gpro@token", gamma_p=0.3)
+    with pytest.raises(ValueError, match="options of its own"):
+        get("ds-grpo@token")

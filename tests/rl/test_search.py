@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,14 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_a_search_made_in_parts_keeps_the_other_methods_and_their_manifests(tmp_path: Path) -> None:
+    path = tmp_path / "search-e.json"
+    assert search.others(path, {"a"}) == ([], [])
+    trials = [{"method": name, "options": {}, "score": 0.1} for name in "abc"]
+    older, newer = ({"config": {"methods": names}} for names in (["b"], ["a", "c"]))
+    path.write_text(json.dumps({"trials": trials, "earlier": [older], "manifest": newer}))
+    assert search.others(path, {"a"}) == (trials[1:], [older, newer])
+    assert search.others(path, {"a", "c"}) == (trials[1:2], [older])
+    assert search.others(path, {"a", "b", "c"}) == ([], [])
