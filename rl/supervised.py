@@ -41,14 +41,19 @@ class Examples:
     ) -> Examples:
         """All solutions of `problems`, drawn with probability ∝ exp(−skew · task.effort(solution)) within each.
 
+        Where the task has a function `mistake`, what it returns of a problem is drawn too, with the share that it says.
         workers: processes that enumerate solutions; the result does not depend on them.
         """
+        mistake = getattr(task, "mistake", lambda problem: None)
         prompts: list[str] = []
         texts: list[str] = []
         cumulated: list[np.ndarray] = []
         for index, (problem, forms) in enumerate(zip(problems, _solved(task.solutions, problems, workers))):
             strings = [text for form in forms.values() for text in form]
             weights = np.exp(-skew * np.array([task.effort(text) for text in strings]))
+            if wrong := mistake(problem):
+                strings.append(wrong[0])
+                weights = np.append(weights, weights.sum() * wrong[1] / (1 - wrong[1]))
             share = np.cumsum(weights) / weights.sum()
             share[-1] = 1.0
             cumulated.append(index + share)

@@ -1,7 +1,7 @@
 """One module per domain, each with `splits` and `verify`.
 
 Besides, where answers can be listed: `solutions`; where a base model can be made from scratch: `vocabulary`,
-`max_symbols`, `effort`; where problems come from outside: `data`.
+`max_symbols`, `effort` and, if it is to be taught a mistake, `mistake`; where problems come from outside: `data`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from types import ModuleType
 
-from rl.tasks import countdown, countdown_words, linear, math, maze
+from rl.tasks import countdown, countdown_words, linear, math, maze, maze_misled
 
 TASKS: dict[str, ModuleType] = {
     "countdown": countdown,
@@ -17,6 +17,7 @@ TASKS: dict[str, ModuleType] = {
     "linear": linear,
     "math": math,
     "maze": maze,
+    "maze-misled": maze_misled,
 }
 
 

@@ -50,8 +50,8 @@ class MazeConfig:
     name: str = "maze"
 
     def __post_init__(self) -> None:
-        if self.name != "maze":
-            raise ValueError(f"name={self.name!r}: this task is called maze")
+        if self.name != type(self).name:
+            raise ValueError(f"name={self.name!r}: this task is called {type(self).name}")
         for field in ("rows", "columns"):
             if not 2 <= getattr(self, field) <= 12:
                 raise ValueError(f"{field}={getattr(self, field)}: between 2 and 12")
