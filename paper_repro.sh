@@ -31,10 +31,13 @@ if [[ $FULL && $SCALE != paper ]]; then # all else that is committed
 fi
 if [[ $FULL && $SCALE == cpu ]]; then
     for one in countdown maze-perfect maze-looped; do search "rl/experiments/search/$one.yaml"; done
+    variants=$(printf ',ds-grpo@%s' mean token reward no-std centred mixed-groups) # one option of the DS term changed
+    runs "$EXPERIMENT" "${variants#,}" 0,1,2 /ablation
     runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
     for one in maze-perfect maze-looped; do # one answer, many answers
         runs "rl/experiments/cpu/$one.yaml" grpo,ds-grpo,entropy-bonus,entropy-penalty 0,1,2 "/$one"
     done
+    runs rl/experiments/cpu/maze-misled.yaml grpo,entropy-bonus,entropy-penalty 0,1,2 /maze-misled # T7's other side
 fi
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────

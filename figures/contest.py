@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from figures import style
 from rl.results import NotRun, ResultError, Results, load
 
-EXPERIMENTS = ("maze-perfect", "maze-looped", "countdown")  # few answers first
+EXPERIMENTS = ("maze-perfect", "maze-looped", "maze-misled", "countdown")
 LABELS = {
     "maze-perfect": "maze, one path",
     "maze-looped": "maze, many paths",
+    "maze-misled": "maze, misled base",
     "countdown": "Countdown",
 }
 Contest = Mapping[str, Results]

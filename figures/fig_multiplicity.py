@@ -18,7 +18,7 @@ from rl.results import NotRun
 
 METHODS = ("ds", "entropy-bonus", "entropy-penalty")
 TRAINED = ("ds-grpo", "entropy-bonus", "entropy-penalty")
-MARKERS = {"maze-perfect": "s", "maze-looped": "D", "countdown": "o"}
+MARKERS = {"maze-perfect": "s", "maze-looped": "D", "maze-misled": "^", "countdown": "o"}
 
 
 def measured(out: Path, scale: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import matplotlib.pyplot as plt
@@ -36,14 +37,17 @@ def frame(contest: Contest) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """One panel a task; a line for each method, its end marked; the base is where all begin."""
+    """One panel a task, two in a row; a line for each method, its end marked; the base is where all begin."""
     names = list(dict.fromkeys(data["experiment"]))
-    size = (max(1.3 * style.COLUMN, 2.4 * len(names)), 3.9)
-    fig, panels = plt.subplots(1, len(names), figsize=size, squeeze=False, layout="constrained")
-    for axes, name in zip(panels[0], names):
+    rows, columns = math.ceil(len(names) / 2), min(2, len(names))
+    size = (max(1.3, columns) * style.COLUMN, 2.6 * rows + 1.3)
+    fig, panels = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axes in panels.flat[len(names) :]:
+        axes.remove()
+    for axes, name in zip(panels.flat, names):
         part = data[data["experiment"] == name]
-        for method, rows in part.groupby("method", sort=False):
-            ordered = rows.sort_values("step")
+        for method, points in part.groupby("method", sort=False):
+            ordered = points.sort_values("step")
             color = style.COLORS[str(method)]
             axes.plot(ordered["x"], ordered["y"], color=color, linewidth=1, alpha=0.8, label=style.LABELS[str(method)])
             axes.plot(*ordered[["x", "y"]].iloc[-1], marker="o", ms=5, color=color)
@@ -52,9 +56,10 @@ def draw(data: pd.DataFrame) -> Figure:
         count = int(part["seeds"].iloc[0])
         axes.set_title(f"{LABELS[name]}, " + (f"mean of {count} seeds" if count > 1 else "one seed"))
         axes.set_xlabel("Pass@1 (validation)")
-    panels[0][0].set_ylabel("Pass@128 (validation)")
-    handles = {label: handle for axes in panels[0] for handle, label in zip(*axes.get_legend_handles_labels())}
-    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(names) + 1)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("Pass@128 (validation)")
+    handles = {label: handle for axes in fig.axes for handle, label in zip(*axes.get_legend_handles_labels())}
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns + 1)
     return fig
 
 

@@ -1,4 +1,4 @@
-"""What each half of differential smoothing does: positive alone, negative alone, centred by its group."""
+"""What each part of the DS term does: one half alone, centred, and one option changed at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rl.results import Results
 
 def frame(results: Results) -> pd.DataFrame:
     """GRPO and every variant of the DS term that was run, each with its options."""
-    methods = [name for name in results.methods() if name == "grpo" or name.startswith("ds-grpo")]
+    methods = [name for name in results.methods(variants=True) if name == "grpo" or name.startswith("ds-grpo")]
     data = rows_for(results, methods)
     options = []
     for method in methods:

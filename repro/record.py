@@ -32,6 +32,9 @@ def copies(out: Path, root: Path = ROOT) -> list[tuple[Path, Path]]:
                 found.append((manifest.parent / name, root / "results" / scale / folder / name))
     for search in sorted((out / "runs").glob("search-*.json")):
         found.append((search, root / "results" / "cpu" / search.name))
+    for bench in sorted((out / "bench").glob("*.json")):
+        on_gpu = "gpu" in json.loads(bench.read_text(encoding="utf-8")).get("manifest", {}).get("hardware", {})
+        found.append((bench, root / "results" / ("gpu" if on_gpu else "cpu") / "bench" / bench.name))
     for source in sorted((out / "figures").glob("*")):
         if source.suffix in EXHIBIT_SUFFIXES:
             found.append((source, root / "figures" / source.name))

@@ -226,7 +226,7 @@ exhibit() { # name: drawn again only when its own script or the results that it 
         [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
     done
     if grep -qE 'figures.contest|import contest' "figures/$1.py"; then
-        experiments=(maze-perfect maze-looped countdown) options=(--scale "$SCALE")
+        experiments=(maze-perfect maze-looped maze-misled countdown) options=(--scale "$SCALE")
     elif grep -q 'experiment="countdown-gpu"' "figures/$1.py"; then
         experiments=(countdown-gpu) scale=gpu
     elif grep -q 'experiment="linear"' "figures/$1.py"; then

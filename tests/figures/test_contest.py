@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from recorded import write_run
 
-from figures import contest, fig_heuristics, fig_pareto, tab_heuristics, tab_prediction
+from figures import contest, fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
 from repro.manifest import ROOT
 
 METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}
@@ -71,3 +71,17 @@ def test_one_damaged_run_is_not_passed_over(out: Path) -> None:
     table.unlink()
     with pytest.raises(contest.ResultError, match="missing; evaluate the run again"):
         contest.load_all(out, "cpu")
+
+
+def test_gamma_stands_beside_what_it_did() -> None:
+    """On what is committed: the table's means are those of the logs, and a task without DS-GRPO has no row."""
+    found = contest.load_all(Path("nothing-here"), "cpu")
+    table = tab_gamma.frame(found)
+    rows = table[table["method"] == "ds-grpo"].set_index("task")
+    assert {"countdown", "linear", "countdown-gpu"} <= set(rows.index)
+    assert set(rows.index) <= {*found, *tab_gamma.BESIDE}
+    countdown = found["countdown"].of("ds-grpo")
+    shares = [run.metrics["ds_share"].mean() for run in countdown.values()]
+    assert rows.loc["countdown", "the term's share of the advantage"] == pytest.approx(np.mean(shares))
+    assert rows.loc["countdown", "gamma_p"] == next(iter(countdown.values())).config["method"]["gamma_p"]
+    assert (rows.loc["countdown", "k"], rows.loc["linear", "k"]) == ("1024", "64")

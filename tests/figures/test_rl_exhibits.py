@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from recorded import write_experiment, write_mathematics, write_sampled
+from recorded import write_experiment, write_mathematics, write_run, write_sampled
 
 from figures import (
     compare,
@@ -74,6 +74,17 @@ def test_tables_say_what_the_runs_say(tmp_path: Path) -> None:
     assert rows.loc["ds-grpo", "ΔPass@1 to grpo"].startswith("+0.05")
     bins = tab_multiplicity.frame(results)
     assert bins.groupby("method")["problems"].sum().to_dict() == {"base": 40, "grpo": 40, "ds-grpo": 40}
+
+
+def test_variants_stand_in_the_ablation_alone(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    for seed in range(3):
+        write_run(tmp_path, "ds-grpo@token", seed, np.full(40, 0.3 + seed / 100), options={"reduction": "token"})
+    results = load("demo", tmp_path)
+    ablation = tab_ablation.frame(results).set_index("method")
+    assert ablation.loc["ds-grpo@token", "Pass@1"].startswith("0.310")
+    assert ablation.loc["ds-grpo@token", "options"] == "reduction token"
+    assert "ds-grpo@token" not in set(tab_main.frame(results)["method"])
 
 
 def test_better_models_need_fewer_samples(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def run(tmp_path: Path) -> Path:
         "runs/demo/seed0/grpo/eval-heldout.json": json.dumps({"manifest": made}),
         "runs/demo/seed0/grpo/eval-heldout-samples.parquet": "large",
         "runs/demo/seed0/grpo/model/model.safetensors": "weights",
+        "bench/step.json": json.dumps({"manifest": {**made, "hardware": {**made["hardware"], "gpu": ["one"]}}}),
+        "bench/countdown.json": json.dumps({"manifest": {**made, "hardware": {"cpu": "x"}}}),
     }
     for name, text in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +58,8 @@ def test_what_is_promoted_and_what_stays_behind(run: Path, tmp_path: Path) -> No
         "figures/fig_flows.png",
         "results/cpu/demo/seed0/grpo/manifest.json",
         "results/cpu/demo/seed0/grpo/eval-heldout.json",
+        "results/gpu/bench/step.json",
+        "results/cpu/bench/countdown.json",
     }
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from trl import GRPOConfig
 
 from repro.manifest import ROOT
+from rl import results
 from rl.config import MANAGED, OWN, TrainConfig, load
 from rl.settings import ConfigError, parse
 
@@ -140,3 +142,38 @@ def test_missing_setting_is_named(tmp_path: Path) -> None:
 def test_numbers_as_people_write_them(text: str, value: object) -> None:
     assert parse(text) == value
     assert type(parse(text)) is type(value)
+
+
+def test_a_variant_has_the_options_that_the_experiment_gives_it() -> None:
+    config = load(CPU)
+    token = config.method("ds-grpo@token")
+    assert token.record()["reduction"] == "token"
+    assert config.record("ds-grpo@token")["method"]["name"] == "ds-grpo@token"
+    with pytest.raises(ConfigError, match="countdown has no variant 'ds-grpo@tokn'; did you mean 'ds-grpo@token'"):
+        config.method("ds-grpo@tokn")
+
+
+def test_every_variant_of_the_ablation_differs_from_ds_grpo_in_one_option() -> None:
+    for name in ("countdown", "maze-looped"):
+        config = load(EXPERIMENTS / "cpu" / f"{name}.yaml")
+        plain = {key: value for key, value in config.method("ds-grpo").record().items() if key != "name"}
+        variants = [one for one in config.methods if one.startswith("ds-grpo@") and one != "ds-grpo@matched"]
+        assert len(variants) == 6
+        for variant in variants:
+            record = config.method(variant).record()
+            differs = {key for key in plain if plain[key] != record[key]} - {"gamma_p", "gamma_n"}
+            assert len(differs) == 1, variant
+
+
+def test_the_rule_for_gamma_gives_what_the_mazes_say() -> None:
+    """gamma_p (−E_K log pi0) is that of Countdown, by the committed evaluations of the bases; gamma_n in proportion."""
+
+    def unlikely(name: str) -> float:
+        bases = results.load(name, None).of("base").values()
+        return -float(np.mean([run.problems["logp_correct"].mean() for run in bases]))
+
+    size = 0.3 * unlikely("countdown")
+    for name in ("maze-perfect", "maze-looped"):
+        record = load(EXPERIMENTS / "cpu" / f"{name}.yaml").method("ds-grpo@matched").record()
+        assert record["gamma_p"] == pytest.approx(size / unlikely(name), rel=0.02)
+        assert record["gamma_n"] == pytest.approx(record["gamma_p"] / 15, rel=0.02)

@@ -23,6 +23,15 @@ def test_reads_every_run(tmp_path: Path) -> None:
     assert results.of("base")[0].metrics.empty
 
 
+def test_variants_are_apart_from_methods(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    write_run(tmp_path, "ds-grpo@token", 0, np.full(40, 0.3))
+    results = load("demo", tmp_path)
+    assert results.methods() == ["base", "grpo", "ds-grpo"]
+    assert results.methods(variants=True) == ["base", "grpo", "ds-grpo", "ds-grpo@token"]
+    assert list(results.of("ds-grpo@token")) == [0]
+
+
 def test_nothing_there_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(NotRun, match="absent: not run; no experiment of the scale cpu is called so"):
         load("absent", tmp_path)

@@ -1,0 +1,74 @@
+"""What gamma was on each task, how much of the advantage the DS term made up there, and what it did to Pass@k."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from figures.contest import Contest, table
+from figures.rl_exhibit import with_interval
+from rl.analysis import common, interval, pass_at
+from rl.results import NotRun, Results, load
+
+BESIDE = {"linear": "cpu", "countdown-gpu": "gpu"}  # experiments beside the contest's, with their scale
+LARGE_K = 1024
+STRENGTHS = ("ds-grpo", "ds-grpo@matched")  # the second: gamma by the rule of rl/experiments/cpu/REGIME-maze.md
+LOGGED = {
+    "accuracy of rollouts": "reward",
+    "tokens a rollout": "completion_length",
+    "distinct correct answers a group": "distinct_correct",
+    "log π of a correct answer (nats)": "val/logp_correct",
+    "the term's share of the advantage": "ds_share",
+}
+
+
+def _row(results: Results, method: str) -> dict[str, Any]:
+    runs = results.of(method)
+    options = next(iter(runs.values())).config["method"]
+    row: dict[str, Any] = {
+        "task": results.experiment,
+        "method": method,
+        "gamma_p": options["gamma_p"],
+        "gamma_n": options["gamma_n"],
+    }
+    for name, column in LOGGED.items():
+        row[name] = float(np.mean([run.metrics[column].dropna().mean() for run in runs.values()]))
+    seeds = common(results, method, "grpo")
+    row["seeds"] = str(len(seeds))
+    large = max(k for k in results.runs[0].ks if k <= LARGE_K)
+    for name, k in (("ΔPass@1 to grpo", 1), ("ΔPass@k to grpo", large)):
+        ours, theirs = ([pass_at(k)(results.of(which)[seed]) for seed in seeds] for which in (method, "grpo"))
+        row[name] = with_interval(interval(ours, theirs), "+")
+    return row | {"k": str(large)}
+
+
+def frame(contest: Contest) -> pd.DataFrame:
+    """Rows task by task where DS-GRPO was run: gammas, means over its training, and its differences to GRPO."""
+    found = dict(contest)
+    out = next(iter(contest.values())).out
+    for name, scale in BESIDE.items():
+        try:
+            found[name] = load(name, out, scale)
+        except NotRun:
+            continue
+    return pd.DataFrame(
+        [_row(results, method) for results in found.values() for method in STRENGTHS if method in _methods(results)]
+    )
+
+
+def _methods(results: Results) -> list[str]:
+    return results.methods(variants=True)
+
+
+if __name__ == "__main__":
+    sys.exit(
+        table(
+            "tab_gamma",
+            frame,
+            "DS-GRPO's strengths and what they did; means over training and seeds, 95% intervals over seeds. "
+            "Beside the contest's: linear, countdown-gpu.",
+        )
+    )
