@@ -35,7 +35,7 @@ if [[ $FULL && $SCALE == cpu ]]; then
     runs "$EXPERIMENT" "${variants#,}" 0,1,2 /ablation
     runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
     for one in maze-perfect maze-looped; do # one answer, many answers
-        runs "rl/experiments/cpu/$one.yaml" grpo,ds-grpo,entropy-bonus,entropy-penalty 0,1,2 "/$one"
+        runs "rl/experiments/cpu/$one.yaml" grpo,ds-grpo,entropy-bonus,entropy-penalty,ds-grpo@matched 0,1,2 "/$one"
     done
     runs rl/experiments/cpu/maze-misled.yaml grpo,entropy-bonus,entropy-penalty 0,1,2 /maze-misled # T7's other side
 fi

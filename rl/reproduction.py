@@ -208,10 +208,17 @@ def _maze(paths: str, helpful: str) -> tuple[Claim, ...]:
             )
             for which in ("bonus", "penalty")
         ),
+        Claim(
+            f"With gamma by a rule, its term as large as on Countdown, DS-GRPO is above GRPO on mazes with {paths}",
+            "this reproduction (new; stated before its runs)",
+            "ds-grpo@matched",
+            "grpo",
+            both(PASS),
+        ),
     )
 
 
-_MAZES = "grpo,ds-grpo,entropy-bonus,entropy-penalty"
+_MAZES = "grpo,ds-grpo,entropy-bonus,entropy-penalty,ds-grpo@matched"
 FURTHER = {
     "linear": Further(
         "cpu",
@@ -235,6 +242,26 @@ FURTHER = {
     ),
     "maze-perfect": Further("cpu", _MAZES, _maze("a single path", "entropy penalty")),
     "maze-looped": Further("cpu", _MAZES, _maze("many paths", "entropy bonus")),
+    "maze-misled": Further(
+        "cpu",
+        "grpo,entropy-bonus,entropy-penalty",
+        (
+            Claim(
+                "On mazes with a base that was taught a mistake an entropy bonus raises correctness",
+                "T7 (derived), on trained models",
+                "entropy-bonus",
+                "grpo",
+                both(_FIRST),
+            ),
+            Claim(
+                "On mazes with a base that was taught a mistake an entropy penalty lowers correctness",
+                "T7 (derived), on trained models",
+                "entropy-penalty",
+                "grpo",
+                both({}, _FIRST),
+            ),
+        ),
+    ),
     "countdown-gpu": Further(
         "gpu",
         "grpo,ds-grpo",
@@ -364,6 +391,8 @@ LIMITS = """## What a reader must not conclude
   a 7B model on real mathematics; those claims stand above as not run.
 - gamma's values belong to this task, this reduction (sum of log-probs) and this place (advantage); they do not carry
   over. On linear equations and at the gpu scale they were not searched, but taken over from Countdown.
+- The base that was taught a mistake is artificial: it shows what an entropy term does where mistakes are likely, not
+  that language models are like it.
 - At the gpu scale the base knows most training problems by heart (its first rewards lie far above its held-out
   Pass@1), so that training could gain little: its settings were not tuned (`rl/experiments/gpu/REGIME.md`).
 - A difference whose interval holds zero is not evidence of equality.

@@ -65,11 +65,19 @@ def test_each_heuristic_is_claimed_to_help_where_the_paper_says() -> None:
             (helpful, "grpo"),
             ("ds-grpo", "entropy-bonus"),
             ("ds-grpo", "entropy-penalty"),
+            ("ds-grpo@matched", "grpo"),
         }
         for one in held.values():
             assert one.reference in FURTHER[name].methods.split(",")
             assert {sign for _, sign in one.wanted.values()} == {1}
         assert list(held[helpful, "grpo"].wanted) == ["ΔPass@1"]
+
+
+def test_where_mistakes_are_likely_the_bonus_is_to_help_and_the_penalty_to_harm(tmp_path: Path) -> None:
+    claims = FURTHER["maze-misled"].claims
+    signs = {one.method: [sign for _, sign in one.wanted.values()] for one in claims}
+    assert signs == {"entropy-bonus": [1], "entropy-penalty": [-1]}
+    assert all(list(one.wanted) == ["ΔPass@1"] and one.reference == "grpo" for one in claims)
 
 
 def test_a_k_that_was_not_evaluated_is_refused_not_called_not_run(tmp_path: Path) -> None:
