@@ -85,3 +85,20 @@ def test_gamma_stands_beside_what_it_did() -> None:
     assert rows.loc["countdown", "the term's share of the advantage"] == pytest.approx(np.mean(shares))
     assert rows.loc["countdown", "gamma_p"] == next(iter(countdown.values())).config["method"]["gamma_p"]
     assert (rows.loc["countdown", "k"], rows.loc["linear", "k"]) == ("1024", "64")
+
+
+def test_a_method_with_fewer_seeds_stands_in_the_table_alone(out: Path) -> None:
+    write_run(out, "ucpo", 0, np.full(30, 0.4), "maze-perfect")
+    found = contest.load_all(out, "cpu")
+    assert "ucpo" not in contest.drawn(found["maze-perfect"])
+    assert "ucpo" not in set(fig_heuristics.frame(found)["method"])
+    traces = fig_pareto.frame(found)
+    assert set(traces[traces["experiment"] == "maze-perfect"]["seeds"]) == {3}
+    rows = tab_heuristics.frame(found).set_index(["task", "method"])
+    assert rows.loc[("maze-perfect", "ucpo"), "seeds"] == "1"
+
+
+def test_with_one_seed_of_all_every_method_is_drawn(tmp_path: Path) -> None:
+    for method, mean in METHODS.items():
+        write_run(tmp_path, method, 0, np.full(30, mean), "maze-perfect")
+    assert set(contest.drawn(contest.load_all(tmp_path, "cpu")["maze-perfect"])) == set(METHODS)
