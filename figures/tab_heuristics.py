@@ -43,10 +43,5 @@ def frame(contest: Contest) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        table(
-            "tab_heuristics",
-            frame,
-            "The contest; held-out problems, 95% intervals over seeds (where there is one: over problems).",
-        )
-    )
+    caption = "The contest; held-out problems, 95% intervals over seeds (where there is one: over problems)."
+    sys.exit(table("tab_heuristics", frame, caption))
