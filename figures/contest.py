@@ -24,7 +24,7 @@ LABELS = {
 Contest = Mapping[str, Results]
 
 
-def load_all(out: Path, scale: str) -> dict[str, Results]:
+def load_all(out: Path | None, scale: str = "cpu") -> dict[str, Results]:
     """The experiments of the contest that were run, by name; raises NotRun if none was."""
     found: dict[str, Results] = {}
     missing: list[str] = []
