@@ -24,6 +24,7 @@ from repro.manifest import manifest
 from rl import runs
 from rl.progress import duration
 from rl.runs import Metrics
+from rl.settings import nearest
 
 SCORED = ("val/pass@1", "val/pass@1024")
 
@@ -115,10 +116,13 @@ def main() -> int:
     started = time.time()
     try:
         search = read(options.search)
+        known = {trial.method for trial in search.trials}
+        wanted = set(options.methods.split(",")) if options.methods else known
+        for name in sorted(wanted - known):
+            raise ValueError(f"--methods: {options.search} has no candidates of {name!r}{nearest(name, sorted(known))}")
     except (OSError, ValueError) as error:
         print(f"rl.search: {error}", file=sys.stderr)
         return 2
-    wanted = set(options.methods.split(",")) if options.methods else {trial.method for trial in search.trials}
     trials = [trial for trial in search.trials if trial.method in wanted]
     results = []
     with ThreadPoolExecutor(options.jobs) as pool:

@@ -63,3 +63,12 @@ def test_a_search_made_in_parts_keeps_the_other_methods_and_their_manifests(tmp_
     assert search.others(path, {"a"}) == (trials[1:], [older, newer])
     assert search.others(path, {"a", "c"}) == (trials[1:2], [older])
     assert search.others(path, {"a", "b", "c"}) == ([], [])
+
+
+def test_a_method_without_candidates_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rl.search", str(COMMITTED), "--methods", "ds-gpro", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "no candidates of 'ds-gpro'; did you mean 'ds-grpo'?" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
