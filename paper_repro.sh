@@ -37,7 +37,7 @@ if [[ $FULL && $SCALE == cpu ]]; then
     for one in maze-perfect maze-looped; do # one answer, many answers
         runs "rl/experiments/cpu/$one.yaml" grpo,ds-grpo,entropy-bonus,entropy-penalty,ds-grpo@matched 0,1,2 "/$one"
     done
-    runs rl/experiments/cpu/maze-misled.yaml grpo,entropy-bonus,entropy-penalty 0,1,2 /maze-misled # T7's other side
+    runs rl/experiments/cpu/maze-misled.yaml grpo,entropy-bonus,entropy-penalty 0,1,2,3,4 /maze-misled # T7's other side
 fi
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────
