@@ -37,6 +37,8 @@ if [[ $FULL && $SCALE == cpu ]]; then
     for one in maze-perfect maze-looped; do # one answer, many answers
         runs "rl/experiments/cpu/$one.yaml" grpo,ds-grpo,entropy-bonus,entropy-penalty,ds-grpo@matched 0,1,2 "/$one"
     done
+    others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling # one seed so far
+    runs rl/experiments/cpu/maze-looped.yaml "$others" 0 /maze-others
     runs rl/experiments/cpu/maze-misled.yaml grpo,entropy-bonus,entropy-penalty 0,1,2,3,4 /maze-misled # T7's other side
 fi
 
