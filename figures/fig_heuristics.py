@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from figures import style
 from figures.contest import LABELS, Contest, figure, heuristics
-from rl.analysis import common, interval, pass_at
+from rl.analysis import difference, pass_at
 
 KS = (1, 1024)
 
@@ -22,10 +22,9 @@ def frame(contest: Contest) -> pd.DataFrame:
     rows = []
     for name, results in contest.items():
         for method in heuristics(results):
-            seeds = common(results, method, "grpo")
             for k in KS:
-                ours, theirs = ([pass_at(k)(results.of(m)[seed]) for seed in seeds] for m in (method, "grpo"))
-                rows.append({"experiment": name, "method": method, "k": k, **interval(ours, theirs)})
+                found = difference(results, method, "grpo", pass_at(k))
+                rows.append({"experiment": name, "method": method, "k": k, **found})
     return pd.DataFrame(rows)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from figures.contest import Contest, table
 from figures.rl_exhibit import with_interval
-from rl.analysis import common, interval, pass_at
+from rl.analysis import common, difference, pass_at
 from rl.results import NotRun, Results, load
 
 BESIDE = {"linear": "cpu", "countdown-gpu": "gpu"}  # experiments beside the contest's, with their scale
@@ -36,12 +36,10 @@ def _row(results: Results, method: str) -> dict[str, Any]:
     }
     for name, column in LOGGED.items():
         row[name] = float(np.mean([run.metrics[column].dropna().mean() for run in runs.values()]))
-    seeds = common(results, method, "grpo")
-    row["seeds"] = str(len(seeds))
+    row["seeds"] = str(len(common(results, method, "grpo")))
     large = max(k for k in results.runs[0].ks if k <= LARGE_K)
     for name, k in (("ΔPass@1 to grpo", 1), ("ΔPass@k to grpo", large)):
-        ours, theirs = ([pass_at(k)(results.of(which)[seed]) for seed in seeds] for which in (method, "grpo"))
-        row[name] = with_interval(interval(ours, theirs), "+")
+        row[name] = with_interval(difference(results, method, "grpo", pass_at(k)), "+")
     return row | {"k": str(large)}
 
 
@@ -54,13 +52,11 @@ def frame(contest: Contest) -> pd.DataFrame:
             found[name] = load(name, out, scale)
         except NotRun:
             continue
-    return pd.DataFrame(
-        [_row(results, method) for results in found.values() for method in STRENGTHS if method in _methods(results)]
-    )
-
-
-def _methods(results: Results) -> list[str]:
-    return results.methods(variants=True)
+    rows = []
+    for results in found.values():
+        there = results.methods(variants=True)
+        rows += [_row(results, method) for method in STRENGTHS if method in there]
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

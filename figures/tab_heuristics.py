@@ -9,16 +9,14 @@ import pandas as pd
 
 from figures.contest import Contest, table
 from figures.rl_exhibit import with_interval
-from rl.analysis import common, interval, pass_at
+from rl.analysis import difference, interval, pass_at
 from rl.results import Results
 
 KS = (1, 128, 1024)
 
 
 def _against(results: Results, method: str, reference: str, k: int) -> str:
-    seeds = common(results, method, reference)
-    ours, theirs = ([pass_at(k)(results.of(which)[seed]) for seed in seeds] for which in (method, reference))
-    return with_interval(interval(ours, theirs), "+")
+    return with_interval(difference(results, method, reference, pass_at(k)), "+")
 
 
 def frame(contest: Contest) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 
 from figures.rl_exhibit import table, with_interval
-from rl.analysis import Quantity, column, common, interval, pass_at
+from rl.analysis import Quantity, column, difference, interval, pass_at
 from rl.results import Results
 
 QUANTITIES: dict[str, Quantity] = {
@@ -30,17 +30,11 @@ def rows_for(results: Results, methods: list[str], reference: str = "grpo") -> p
         for name, quantity in QUANTITIES.items():
             row[name] = with_interval(interval([quantity(run) for run in runs.values()]))
         for name in ("Pass@1", "Pass@1024"):
-            row[f"Δ{name} to {reference}"] = (
-                "" if method == reference else _difference(results, method, reference, name)
-            )
+            same = method == reference
+            found = None if same else difference(results, method, reference, QUANTITIES[name])
+            row[f"Δ{name} to {reference}"] = with_interval(found, "+") if found else ""
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _difference(results: Results, method: str, reference: str, name: str) -> str:
-    seeds = common(results, method, reference)
-    ours, theirs = ([QUANTITIES[name](results.of(which)[seed]) for seed in seeds] for which in (method, reference))
-    return with_interval(interval(ours, theirs), "+")
 
 
 def frame(results: Results) -> pd.DataFrame:

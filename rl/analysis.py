@@ -138,6 +138,12 @@ def paired(results: Results, method: str, reference: str, quantity: Quantity) ->
     }
 
 
+def difference(results: Results, method: str, reference: str, quantity: Quantity) -> dict[str, Any]:
+    """`method` − `reference` on common seeds, with its interval (see `interval`)."""
+    seeds = common(results, method, reference)
+    return interval(*([quantity(results.of(which)[seed]) for seed in seeds] for which in (method, reference)))
+
+
 def comparison(
     results: Results, reference: str, quantities: dict[str, Quantity], primary: Sequence[str] = ()
 ) -> pd.DataFrame:

@@ -33,6 +33,7 @@ from rl.baselines.reweighted import FGrpoConfig, MaxRLConfig, UcpoConfig, f_grpo
 from rl.logprob import LogprobConfig, logprob_bonus
 from rl.rollouts import Rollouts
 from rl.smoothing import SmoothingConfig, smooth
+from rl.variants import MARK, is_variant, kind
 
 
 class Options(Protocol):
@@ -203,19 +204,6 @@ METHODS: dict[str, Method] = {
 }
 
 
-VARIANT = "@"  # METHOD@VARIANT
-
-
-def is_variant(name: str) -> bool:
-    """Whether `name` is a method under a second name, with options of its own."""
-    return VARIANT in name
-
-
-def kind(name: str) -> str:
-    """The method that `name` is, or is a variant of."""
-    return name.partition(VARIANT)[0]
-
-
 def get(name: str, **overrides: Any) -> Method:
     """The method called `name`, its defaults replaced by `overrides` (options, or TRL arguments that belong to it).
 
@@ -224,8 +212,8 @@ def get(name: str, **overrides: Any) -> Method:
     """
     if kind(name) not in METHODS:
         raise ValueError(f"unknown method {name!r}; {_nearest(kind(name), METHODS)}")
-    if is_variant(name) and not (overrides and re.fullmatch("[a-z0-9-]+", name.partition(VARIANT)[2])):
-        raise ValueError(f"{name}: a variant needs a name in small letters after {VARIANT}, and options of its own")
+    if is_variant(name) and not (overrides and re.fullmatch("[a-z0-9-]+", name.partition(MARK)[2])):
+        raise ValueError(f"{name}: a variant needs a name in small letters after {MARK}, and options of its own")
     method = dataclasses.replace(METHODS[kind(name)], name=name)
     settings = method.settings()
     for key, value in overrides.items():

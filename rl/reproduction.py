@@ -25,7 +25,7 @@ from rl.analysis import (
     common,
     comparison,
     correctness,
-    interval,
+    difference,
     over_seeds,
     pass_at,
     samples_to_reach,
@@ -80,12 +80,6 @@ def judge(differences: Sequence[dict[str, Any]], wanted: Sequence[int]) -> str:
         word = "no difference shown at this scale"
     few = min(found["seeds"] for found in differences) < SEEDS_FOR_A_VERDICT
     return f"{word} (preliminary: fewer than {SEEDS_FOR_A_VERDICT} seeds)" if few else word
-
-
-def difference(results: Results, method: str, reference: str, quantity: Quantity) -> dict[str, Any]:
-    """`method` − `reference` on common seeds, with its interval (see `rl.analysis.interval`)."""
-    seeds = common(results, method, reference)
-    return interval(*([quantity(results.of(which)[seed]) for seed in seeds] for which in (method, reference)))
 
 
 def show(name: str, found: dict[str, Any]) -> str:
@@ -170,11 +164,12 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Further:
-    """An experiment beside the one that is asked for: its scale, the methods that its claims need, the claims."""
+    """An experiment beside the one that is asked for: its scale, methods that its claims need, the claims, seeds."""
 
     scale: str
     methods: str
     claims: tuple[Claim, ...]
+    seeds: str = "0,1,2"
 
 
 _MATH_SOURCE = "abstract (H), of real mathematics; here linear equations and models made here"
@@ -261,6 +256,7 @@ FURTHER = {
                 both({}, _FIRST),
             ),
         ),
+        "0,1,2,3,4",
     ),
     "countdown-gpu": Further(
         "gpu",
@@ -286,7 +282,7 @@ def further_findings(out: Path) -> list[Finding]:
             results = load(name, out, further.scale)
         except NotRun:
             results = None
-        command = sweep_command(name, further.scale, further.methods) or "—"
+        command = sweep_command(name, further.scale, further.methods, further.seeds) or "—"
         found += [finding(claim, results, command) for claim in further.claims]
     return found
 

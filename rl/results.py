@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from repro.manifest import ROOT, missing_fields
+from rl.variants import is_variant
 
 SHARED = ("name", "scale", "task", "base", "train", "evaluate")  # what runs must have in common to stand in one exhibit
 
@@ -67,7 +68,7 @@ class Results:
     def methods(self, variants: bool = False) -> list[str]:
         """The methods that were run, `base` and `grpo` first, then by name; `variants` (METHOD@VARIANT) if wanted."""
         first = {"base": 0, "grpo": 1, "ds-grpo": 2}
-        found = {run.method for run in self.runs if variants or "@" not in run.method}
+        found = {run.method for run in self.runs if variants or not is_variant(run.method)}
         return sorted(found, key=lambda name: (first.get(name, 3), name))
 
     def of(self, method: str) -> dict[int, Run]:
@@ -127,11 +128,11 @@ def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "he
     raise NotRun(f"{experiment}: not run; {remedy}")
 
 
-def sweep_command(experiment: str, scale: str, methods: str = "grpo,ds-grpo") -> str | None:
+def sweep_command(experiment: str, scale: str, methods: str = "grpo,ds-grpo", seeds: str = "0,1,2") -> str | None:
     """The command that makes the results of `experiment`; None if no YAML of the scale has that name."""
     for path in sorted((ROOT / "rl" / "experiments" / scale).glob("*.yaml")):
         if f"name: {experiment}" in path.read_text(encoding="utf-8").splitlines():
-            return f"`python -m rl.sweep {path.relative_to(ROOT)} --methods {methods} --seeds 0,1,2`"
+            return f"`python -m rl.sweep {path.relative_to(ROOT)} --methods {methods} --seeds {seeds}`"
     return None
 
 

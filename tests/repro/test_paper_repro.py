@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from figures import contest
 from repro.manifest import ROOT
+from rl.reproduction import FURTHER
+from rl.results import load
 
 TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "sed", "tail"]
 
@@ -154,3 +158,18 @@ def test_theory_needs_nothing_of_the_scale(paper: Path) -> None:
     (paper / "lacks.venv").touch()
     assert run(paper, "--scale", "paper", "--only", "theory").returncode == 0
     assert [" theory " in line for line in asked(paper, "repro.stage")] == [True]
+
+
+def test_the_contest_that_the_script_draws_is_the_contest() -> None:
+    """A task that is missing in the script would leave its exhibits stale."""
+    script = (ROOT / "repro" / "setup.sh").read_text(encoding="utf-8")
+    listed = re.findall(r"experiments=\((maze-[^)]*)\)", script)
+    assert [tuple(names.split()) for names in listed] == [contest.EXPERIMENTS]
+
+
+def test_the_seeds_of_a_claim_are_those_that_are_recorded() -> None:
+    for name, further in FURTHER.items():
+        recorded = load(name, None, further.scale)
+        for method in further.methods.split(","):
+            if method in recorded.methods(variants=True):
+                assert sorted(recorded.of(method)) == [int(seed) for seed in further.seeds.split(",")], (name, method)

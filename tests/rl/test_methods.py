@@ -9,8 +9,9 @@ import math
 import pytest
 
 from rl.logprob import LogprobConfig
-from rl.methods import METHODS, get, is_variant, kind
+from rl.methods import METHODS, get
 from rl.smoothing import SmoothingConfig
+from rl.variants import is_variant, kind
 
 NAMES = [
     "grpo",
