@@ -32,14 +32,14 @@ fi
 if [[ $FULL && $SCALE == cpu ]]; then
     for one in countdown maze-perfect maze-looped; do search "rl/experiments/search/$one.yaml"; done
     variants=$(printf ',ds-grpo@%s' mean token reward no-std centred mixed-groups) # one option of the DS term changed
-    runs "$EXPERIMENT" "${variants#,}" 0,1,2 /ablation
+    runs "$EXPERIMENT" "${variants#,},ds-grpo@reward-mixed-groups" 0,1,2 /ablation
+    runs "$EXPERIMENT" maxrl,passk-training 0,1,2 /contest # the strongest of other papers on mazes
     runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
+    others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling # of other papers
     for one in maze-perfect maze-looped; do # one answer, many answers
-        runs "rl/experiments/cpu/$one.yaml" grpo,ds-grpo,entropy-bonus,entropy-penalty,ds-grpo@matched 0,1,2 "/$one"
+        runs "rl/experiments/cpu/$one.yaml" "grpo,ds-grpo,entropy-bonus,entropy-penalty,ds-grpo@matched,$others" 0,1,2 "/$one"
     done
-    others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling # one seed so far
-    runs rl/experiments/cpu/maze-looped.yaml "$others" 0 /maze-others
-    runs rl/experiments/cpu/maze-misled.yaml grpo,entropy-bonus,entropy-penalty 0,1,2,3,4 /maze-misled # T7's other side
+    runs rl/experiments/cpu/maze-misled.yaml grpo,ds-grpo,entropy-bonus,entropy-penalty 0,1,2,3,4 /maze-misled # T7's other side
 fi
 
 # ── 3. The exhibits: each from recorded results and nothing else ─────────────────────────────────────────────────

@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
+from rl.analysis import CONTEST_SEEDS
 from rl.results import NotRun, ResultError, Results, load
 
 EXPERIMENTS = ("maze-perfect", "maze-looped", "maze-misled", "countdown")
-SEEDS = 3  # what the contest asks of a method at least
 LABELS = {
     "maze-perfect": "maze, one path",
     "maze-looped": "maze, many paths",
@@ -41,7 +41,7 @@ def load_all(out: Path | None, scale: str = "cpu") -> dict[str, Results]:
 def drawn(results: Results) -> list[str]:
     """What figures show: methods with three seeds in common with GRPO, or all of them. Tables show the others too."""
     seeds = set(results.of("grpo"))
-    return [name for name in results.methods() if len(seeds & set(results.of(name))) >= min(SEEDS, len(seeds))]
+    return [name for name in results.methods() if len(seeds & set(results.of(name))) >= min(CONTEST_SEEDS, len(seeds))]
 
 
 def heuristics(results: Results) -> list[str]:

@@ -29,7 +29,8 @@ def verdicts(out: Path) -> list[str]:
     path = out / "REPRODUCTION-table.md"
     if not path.is_file():
         return []
-    rows = [line.strip("| ").split(" | ") for line in path.read_text(encoding="utf-8").splitlines()[2:]]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ") and line.endswith("** |")]
     return ["The paper's claims:", *(f"  {row[-1].strip('* |'):<58} {row[0]}" for row in rows)]
 
 

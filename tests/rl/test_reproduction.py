@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from recorded import write_experiment, write_mathematics, write_run
 
+from repro import summary
 from rl import reproduction
-from rl.reproduction import CLAIMS, FURTHER, Claim, Further, both, column, finding, further_findings, pass_at
+from rl.reproduction import CLAIMS, FURTHER, Claim, Further, above_all, both, column, finding, further_findings, pass_at
 from rl.results import ResultError, load
 
 PRELIMINARY = " (preliminary: fewer than 5 seeds)"
@@ -76,8 +77,31 @@ def test_each_heuristic_is_claimed_to_help_where_the_paper_says() -> None:
 def test_where_mistakes_are_likely_the_bonus_is_to_help_and_the_penalty_to_harm(tmp_path: Path) -> None:
     claims = FURTHER["maze-misled"].claims
     signs = {one.method: [sign for _, sign in one.wanted.values()] for one in claims}
-    assert signs == {"entropy-bonus": [1], "entropy-penalty": [-1]}
-    assert all(list(one.wanted) == ["ΔPass@1"] and one.reference == "grpo" for one in claims)
+    assert signs == {"entropy-bonus": [1], "entropy-penalty": [-1], "ds-grpo": [1, 1]}
+    assert all(one.reference == "grpo" for one in claims)
+    assert all(list(one.wanted) == ["ΔPass@1"] for one in claims if one.method != "ds-grpo")
+
+
+def test_ds_grpo_is_held_against_every_method_of_the_contest(tmp_path: Path) -> None:
+    """Above one, below another, not told from a third; methods with two seeds, and DS's own forms, are left out."""
+    assert above_all("demo", None, "run it").verdict == "not run"
+    wiggle = np.linspace(-0.001, 0.001, 5)
+    means = {"ds-grpo": 0.3, "maxrl": 0.4, "ucpo": 0.2, "ds-grpo-positive": 0.9, "darling": 0.3}
+    for seed in range(5):
+        for method, mean in means.items():
+            moved = wiggle[seed] if method == "darling" else 0
+            write_run(tmp_path, method, seed, np.full(40, mean + moved))
+    for seed in range(2):
+        write_run(tmp_path, "f-grpo", seed, np.full(40, 0.1))
+    found = above_all("demo", load("demo", tmp_path), "run it")
+    assert found.run == "demo: ds-grpo against 3 methods, seeds: 5 or more"
+    assert found.outcome.startswith("Pass@1: above ucpo, below maxrl, not told from 1 of 3; Pass@1024: ")
+    assert found.verdict == "in part"
+    only = tmp_path / "only"
+    for seed in range(3):
+        write_run(only, "ds-grpo", seed, np.full(40, 0.3))
+        write_run(only, "maxrl", seed, np.full(40, 0.301))
+    assert above_all("demo", load("demo", only), "").verdict == "contradicted" + PRELIMINARY
 
 
 def test_a_k_that_was_not_evaluated_is_refused_not_called_not_run(tmp_path: Path) -> None:
@@ -108,6 +132,13 @@ def test_the_document_holds_every_claim(
     for one in (*CLAIMS, *small):
         assert f"| {one.claim} | {one.source} |" in text
     assert "linear: ds-grpo against grpo, seeds: 3" in text
+    table = (tmp_path / "REPRODUCTION-table.md").read_text(encoding="utf-8")
+    assert all(f"| {one.claim} | {one.source} |" in table for one in (*CLAIMS, *small))
+    seen, _, folded = table.partition("<details>")
+    assert "AIME24" in seen  # what was not run is not hidden
+    assert small[0].claim not in seen
+    assert folded.startswith("\n<summary>2 claims on the other tasks")
+    assert len(summary.verdicts(tmp_path)) == 1 + sum(line.endswith("** |") for line in table.splitlines())
 
 
 def test_sampled_runs_in_place_of_exact_ones_are_refused_in_a_line(
