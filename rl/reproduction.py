@@ -323,7 +323,8 @@ def above_all(experiment: str, results: Results | None, command: str) -> Finding
         others = []
     if not others:
         return not_run
-    outcomes, differences = [], []
+    outcomes: list[str] = []
+    differences: list[dict[str, Any]] = []
     for endpoint, quantity in PASS.items():
         found = {name: difference(results, "ds-grpo", name, quantity) for name in others}
         above = [name for name in others if found[name]["low"] > 0]
