@@ -12,6 +12,7 @@ import pytest
 
 from figures import contest
 from repro.manifest import ROOT
+from rl.config import load as config_of
 from rl.reproduction import FURTHER
 from rl.results import load
 
@@ -152,6 +153,20 @@ def test_what_the_machine_cannot_run_is_refused_before_anything_starts(paper: Pa
     for only in ([], ["--only", "runs"], ["--only", "runs/one"]):
         assert run(paper, "--scale", "paper", *only).returncode == 1
     assert asked(paper, "repro.stage") == []
+
+
+def test_full_makes_every_run_that_is_recorded_and_none_that_cannot_be(paper: Path) -> None:
+    assert run(paper, "--full", "--only", "runs").returncode == 0
+    made = set()
+    for line in asked(paper, "repro.stage"):
+        [(path, methods, seeds)] = re.findall(r"-- rl\.sweep (\S+) --methods (\S+) --seeds (\S+)", line)
+        config = config_of(ROOT / path)
+        for method in methods.split(","):
+            config.method(method)
+            made |= {(config.name, seed, method) for seed in seeds.split(",")}
+    runs = ROOT.glob("results/cpu/*/seed*/*/eval-heldout.json")
+    recorded = {(path.parts[-4], path.parts[-3].removeprefix("seed"), path.parts[-2]) for path in runs}
+    assert {one for one in recorded if one[2] != "base"} - made == set()
 
 
 def test_theory_needs_nothing_of_the_scale(paper: Path) -> None:
