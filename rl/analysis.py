@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from rl.metrics import holm, paired_bootstrap, pass_at_k_exact, t_interval, t_test
-from rl.results import ResultError, Results, Run
+from rl.results import NotRun, ResultError, Results, Run
 
 Quantity = Callable[[Run], np.ndarray]  # one number per held-out problem
 CONTEST_SEEDS = 3  # what the contest asks of a method at least
@@ -194,3 +194,47 @@ def verdict(low: float, high: float) -> str:
     if high < 0:
         return "lower"
     return "no difference shown"
+
+
+def stopped_at(trace: pd.DataFrame, pass1: float, quantity: str) -> tuple[float, float]:
+    """The step at which the validations in `trace` first reach `pass1` in val/pass@1, and `quantity` there.
+
+    Linear between two validations. The first one where it is reached at once; the last one where it never is. trace:
+    columns step, val/pass@1 and `quantity`, in the order of steps; raises ResultError if it has no row.
+    """
+    if trace.empty:
+        raise ResultError(f"no validations of val/pass@1 and {quantity}; run it with train.validate_every")
+    reached = np.flatnonzero(trace["val/pass@1"].to_numpy() >= pass1)
+    after = int(reached[0]) if reached.size else len(trace) - 1
+    columns = trace[["step", quantity]].to_numpy(dtype=float)
+    if after == 0 or not reached.size:
+        step, value = columns[after]
+    else:
+        below, above = trace["val/pass@1"].to_numpy(dtype=float)[after - 1 : after + 1]
+        share = (pass1 - below) / (above - below)
+        step, value = columns[after - 1] + share * (columns[after] - columns[after - 1])
+    return float(step), float(value)
+
+
+def against_earlier_stop(results: Results, method: str, k: int, reference: str = "grpo") -> dict[str, float]:
+    """The Pass@k of `method` at its end minus that of `reference` stopped when it first had the same Pass@1.
+
+    On validation problems, paired by seed: keys mean, low, high (95% t-interval over seeds, NaN for one), seeds, step
+    (the reference's, mean over seeds). Raises NotRun if they share no seed.
+    """
+    name = f"val/pass@{k}"
+    seeds = common(results, method, reference)
+    if not seeds:
+        raise NotRun(f"{results.experiment}: {method} and {reference} have no seed in common")
+    differences, steps = [], []
+    for seed in seeds:
+        ours, theirs = (
+            results.of(one)[seed].metrics.reindex(columns=["step", "val/pass@1", name]).dropna()
+            for one in (method, reference)
+        )
+        if ours.empty:
+            raise ResultError(f"{results.of(method)[seed].folder}: metrics.jsonl has no {name}; run it again")
+        step, value = stopped_at(theirs, float(ours["val/pass@1"].iloc[-1]), name)
+        differences.append(float(ours[name].iloc[-1]) - value)
+        steps.append(step)
+    return {**over_seeds(differences), "seeds": len(seeds), "step": float(np.mean(steps))}

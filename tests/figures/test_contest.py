@@ -15,7 +15,13 @@ from figures import contest, fig_heuristics, fig_pareto, tab_gamma, tab_heuristi
 from repro.manifest import ROOT
 
 METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}
-EXHIBITS = {"fig_heuristics": ".png", "fig_pareto": ".png", "tab_heuristics": ".md", "tab_prediction": ".md"}
+EXHIBITS = {
+    "fig_heuristics": ".png",
+    "fig_pareto": ".png",
+    "tab_early_stopping": ".md",
+    "tab_heuristics": ".md",
+    "tab_prediction": ".md",
+}
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ def write_run(
                 {
                     "val/pass@1": 0.3 + step / 100,
                     "val/pass@128": 0.9 - step / 100,
+                    "val/pass@1024": 0.95 - step / 200,
                     "val/gini_simpson": 0.6 - step / 100,
                 }
                 if step % 10 == 0
