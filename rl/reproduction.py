@@ -308,7 +308,7 @@ def further_findings(out: Path) -> list[Finding]:
 def above_all(experiment: str, results: Results | None, command: str) -> Finding:
     """Whether DS-GRPO is above every other answer to collapse that the experiment has with three common seeds or more.
 
-    The outcome counts, for each endpoint, the methods that DS-GRPO lies above, lies below and is not told from, by the
+    The outcome names, for each endpoint, the methods that DS-GRPO lies above, lies below and is not told from, by the
     95% interval over common seeds, not corrected for their number.
     """
     claim = f"DS-GRPO is above every other answer to collapse in the contest on {experiment}"
@@ -327,17 +327,17 @@ def above_all(experiment: str, results: Results | None, command: str) -> Finding
     differences: list[dict[str, Any]] = []
     for endpoint, quantity in PASS.items():
         found = {name: difference(results, "ds-grpo", name, quantity) for name in others}
-        above = [name for name in others if found[name]["low"] > 0]
-        below = [name for name in others if found[name]["high"] < 0]
-        named = [f"{word} {', '.join(names)}" for word, names in (("above", above), ("below", below)) if names]
-        rest = len(others) - len(above) - len(below)
-        outcomes.append(
-            f"{endpoint.removeprefix('Δ')}: " + ", ".join([*named, f"not told from {rest} of {len(others)}"])
-        )
+        sides = {
+            "above": [name for name in others if found[name]["low"] > 0],
+            "below": [name for name in others if found[name]["high"] < 0],
+            "not told from": [name for name in others if found[name]["low"] <= 0 <= found[name]["high"]],
+        }
+        said = (f"{side} {', '.join(names)}" for side, names in sides.items() if names)
+        outcomes.append(f"{endpoint.removeprefix('Δ')}: {'; '.join(said)}")
         differences += found.values()
     seeds = min(found["seeds"] for found in differences)
     run = f"{results.experiment}: ds-grpo against {len(others)} methods, seeds: {seeds} or more"
-    return Finding(claim, source, run, "; ".join(outcomes), judge(differences, [1] * len(differences)), command)
+    return Finding(claim, source, run, ". ".join(outcomes), judge(differences, [1] * len(differences)), command)
 
 
 def inference_finding(results: Results, command: str) -> Finding:
