@@ -453,6 +453,8 @@ LIMITS = """## What a reader must not conclude
   that language models are like it.
 - At the gpu scale the base knows most training problems by heart (its first rewards lie far above its held-out
   Pass@1), so that training could gain little: its settings were not tuned (`rl/experiments/gpu/REGIME.md`).
+- A method above at Pass@{large} and below at Pass@1 has made another trade, which GRPO stopped earlier may offer too:
+  `figures/tab_early_stopping.md` holds every method against that.
 - A difference whose interval holds zero is not evidence of equality.
 - The theorems are about tabular policies. The bridge tests show that the trainer's expected step is theirs on a tabular
   model; with shared parameters they are a guide, not a guarantee.
@@ -468,7 +470,7 @@ def document(findings: Sequence[Finding], corrected: str) -> str:
         RULE.format(seeds=SEEDS_FOR_A_VERDICT),
         corrected,
         f"## Claim → command → expected output\n\n| claim | command | expected |\n| --- | --- | --- |\n{commands}\n",
-        LIMITS,
+        LIMITS.format(large=LARGE_K),
     ]
     return "\n".join(parts)
 
