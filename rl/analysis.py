@@ -220,7 +220,7 @@ def against_earlier_stop(results: Results, method: str, k: int, reference: str =
     """The Pass@k of `method` at its end minus that of `reference` stopped when it first had the same Pass@1.
 
     On validation problems, paired by seed: keys mean, low, high (95% t-interval over seeds, NaN for one), seeds, step
-    (the reference's, mean over seeds). Raises NotRun if they share no seed.
+    (the reference's, mean over seeds). Raises NotRun if they share no seed, ResultError if one has no such validations.
     """
     name = f"val/pass@{k}"
     seeds = common(results, method, reference)
