@@ -31,8 +31,8 @@ if [[ $FULL && $SCALE != paper ]]; then # all else that is committed
 fi
 if [[ $FULL && $SCALE == cpu ]]; then
     for one in countdown maze-perfect maze-looped; do search "rl/experiments/search/$one.yaml"; done
-    variants=$(printf ',ds-grpo@%s' mean token reward no-std centred mixed-groups) # one option of the DS term changed
-    runs "$EXPERIMENT" "${variants#,},ds-grpo@reward-mixed-groups" 0,1,2 /ablation
+    variants=$(printf ',ds-grpo@%s' mean token reward no-std centred mixed-groups reward-mixed-groups) # the DS term with other options
+    runs "$EXPERIMENT" "${variants#,}" 0,1,2 /ablation
     runs "$EXPERIMENT" maxrl,passk-training 0,1,2 /contest # the strongest of other papers on mazes
     runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
     others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling # of other papers

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from rl.analysis import CONTEST_SEEDS
+from rl.analysis import contestants
 from rl.results import NotRun, ResultError, Results, load
 
 EXPERIMENTS = ("maze-perfect", "maze-looped", "maze-misled", "countdown")
@@ -38,15 +38,9 @@ def load_all(out: Path | None, scale: str = "cpu") -> dict[str, Results]:
     return found
 
 
-def drawn(results: Results) -> list[str]:
-    """What figures show: methods with three seeds in common with GRPO, or all of them. Tables show the others too."""
-    seeds = set(results.of("grpo"))
-    return [name for name in results.methods() if len(seeds & set(results.of(name))) >= min(CONTEST_SEEDS, len(seeds))]
-
-
 def heuristics(results: Results) -> list[str]:
-    """The methods to hold against GRPO: all that are drawn but the base and GRPO itself."""
-    return [name for name in drawn(results) if name not in ("base", "grpo")]
+    """The methods to hold against GRPO in figures; tables show those with fewer seeds too."""
+    return [name for name in contestants(results) if name not in ("base", "grpo")]
 
 
 def _make(name: str, write: Callable[[Contest, Path], None]) -> int:

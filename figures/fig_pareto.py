@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.contest import LABELS, Contest, drawn, figure
-from rl.analysis import common
+from figures.contest import LABELS, Contest, figure
+from rl.analysis import common, contestants
 from rl.results import ResultError
 
 AXES = {"x": "val/pass@1", "y": "val/pass@128"}
@@ -21,7 +21,7 @@ def frame(contest: Contest) -> pd.DataFrame:
     """Rows (experiment, method, step): Pass@1 and Pass@128 on validation problems, means over common seeds."""
     rows = []
     for name, results in contest.items():
-        methods = [method for method in drawn(results) if method != "base"]
+        methods = [method for method in contestants(results) if method != "base"]
         seeds = common(results, *methods)
         for method in methods:
             curves = []

@@ -14,7 +14,7 @@ from rl.results import Results
 def frame(results: Results) -> pd.DataFrame:
     """GRPO and every variant of the DS term that was run, each with its options."""
     methods = [name for name in results.methods(variants=True) if name == "grpo" or name.startswith("ds-grpo")]
-    data = rows_for(results, methods)
+    data = rows_for(results, methods, tuple(one for one in ("grpo", "ds-grpo") if one in methods))
     options = []
     for method in methods:
         chosen = next(iter(results.of(method).values())).config["method"]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from figures.contest import Contest, table
 from figures.rl_exhibit import with_interval
-from rl.analysis import against_earlier_stop, common
+from rl.analysis import against_early_stopping, common
 
 KS = (128, 1024)
 REFERENCES = ("grpo", "ds-grpo")
@@ -22,7 +22,7 @@ def frame(contest: Contest) -> pd.DataFrame:
         for method in (one for one in there if one not in ("base", "grpo")):
             row = {"task": name, "method": method, "seeds": str(len(common(results, method, "grpo")))}
             for reference in (one for one in REFERENCES if one in there and one != method):
-                found = {k: against_earlier_stop(results, method, k, reference) for k in KS}
+                found = {k: against_early_stopping(results, method, k, reference) for k in KS}
                 row[f"{reference} stopped at step"] = f"{found[KS[0]]['step']:.0f}"
                 row |= {f"Pass@{k} − {reference}'s": with_interval(found[k], "+") for k in KS}
             rows.append(row)

@@ -21,18 +21,19 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 
-def rows_for(results: Results, methods: list[str], reference: str = "grpo") -> pd.DataFrame:
-    """One row a method: each quantity with its interval, and the differences of Pass@1 and Pass@1024 to `reference`."""
+def rows_for(results: Results, methods: list[str], references: tuple[str, ...] = ("grpo",)) -> pd.DataFrame:
+    """One row a method: each quantity with its interval; to each reference, the differences of Pass@1 and Pass@1024."""
     rows = []
     for method in methods:
         runs = results.of(method)
         row = {"method": method, "seeds": str(len(runs))}
         for name, quantity in QUANTITIES.items():
             row[name] = with_interval(interval([quantity(run) for run in runs.values()]))
-        for name in ("Pass@1", "Pass@1024"):
-            same = method == reference
-            found = None if same else difference(results, method, reference, QUANTITIES[name])
-            row[f"Δ{name} to {reference}"] = with_interval(found, "+") if found else ""
+        for reference in references:
+            for name in ("Pass@1", "Pass@1024"):
+                same = method == reference
+                found = None if same else difference(results, method, reference, QUANTITIES[name])
+                row[f"Δ{name} to {reference}"] = with_interval(found, "+") if found else ""
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -100,8 +100,18 @@ def over_seeds(values: Sequence[float]) -> dict[str, float]:
 
 
 def common(results: Results, *methods: str) -> list[int]:
-    """The seeds that all of `methods` have; raises NotRun if one has none."""
-    return sorted(set.intersection(*(set(results.of(method)) for method in methods)))
+    """The seeds that all of `methods` have; raises NotRun if one has none or they share none."""
+    seeds = sorted(set.intersection(*(set(results.of(method)) for method in methods)))
+    if not seeds:
+        raise NotRun(f"{results.experiment}: {' and '.join(methods)} have no seed in common")
+    return seeds
+
+
+def contestants(results: Results, reference: str = "grpo") -> list[str]:
+    """The methods with `CONTEST_SEEDS` seeds in common with `reference`, or all of its seeds where it has fewer."""
+    seeds = set(results.of(reference))
+    wanted = min(CONTEST_SEEDS, len(seeds))
+    return [name for name in results.methods() if len(seeds & set(results.of(name))) >= wanted]
 
 
 def curves(results: Results, methods: Sequence[str], ks: Sequence[int], reference: str | None = None) -> pd.DataFrame:
@@ -196,7 +206,7 @@ def verdict(low: float, high: float) -> str:
     return "no difference shown"
 
 
-def stopped_at(trace: pd.DataFrame, pass1: float, quantity: str) -> tuple[float, float]:
+def early_stopped(trace: pd.DataFrame, pass1: float, quantity: str) -> tuple[float, float]:
     """The step at which the validations in `trace` first reach `pass1` in val/pass@1, and `quantity` there.
 
     Linear between two validations. The first one where it is reached at once; the last one where it never is. trace:
@@ -216,7 +226,7 @@ def stopped_at(trace: pd.DataFrame, pass1: float, quantity: str) -> tuple[float,
     return float(step), float(value)
 
 
-def against_earlier_stop(results: Results, method: str, k: int, reference: str = "grpo") -> dict[str, float]:
+def against_early_stopping(results: Results, method: str, k: int, reference: str = "grpo") -> dict[str, float]:
     """The Pass@k of `method` at its end minus that of `reference` stopped when it first had the same Pass@1.
 
     On validation problems, paired by seed: keys mean, low, high (95% t-interval over seeds, NaN for one), seeds, step
@@ -224,8 +234,6 @@ def against_earlier_stop(results: Results, method: str, k: int, reference: str =
     """
     name = f"val/pass@{k}"
     seeds = common(results, method, reference)
-    if not seeds:
-        raise NotRun(f"{results.experiment}: {method} and {reference} have no seed in common")
     differences, steps = [], []
     for seed in seeds:
         ours, theirs = (
@@ -234,7 +242,7 @@ def against_earlier_stop(results: Results, method: str, k: int, reference: str =
         )
         if ours.empty:
             raise ResultError(f"{results.of(method)[seed].folder}: metrics.jsonl has no {name}; run it again")
-        step, value = stopped_at(theirs, float(ours["val/pass@1"].iloc[-1]), name)
+        step, value = early_stopped(theirs, float(ours["val/pass@1"].iloc[-1]), name)
         differences.append(float(ours[name].iloc[-1]) - value)
         steps.append(step)
     return {**over_seeds(differences), "seeds": len(seeds), "step": float(np.mean(steps))}

@@ -20,16 +20,17 @@ import numpy as np
 from repro.files import write_text
 from repro.manifest import ROOT
 from rl.analysis import (
-    CONTEST_SEEDS,
     Quantity,
     column,
     common,
     comparison,
+    contestants,
     correctness,
     difference,
     over_seeds,
     pass_at,
     samples_to_reach,
+    verdict,
 )
 from rl.results import NotRun, ResultError, Results, load, sweep_command
 
@@ -154,6 +155,13 @@ CLAIMS = (
         both(_FIRST),
     ),
     Claim(
+        "The term at the reward does harm through groups whose rewards are all equal: without them Pass@k is higher",
+        "this reproduction (new; stated before its runs)",
+        "ds-grpo@reward-mixed-groups",
+        "ds-grpo@reward",
+        both(_LARGE),
+    ),
+    Claim(
         "T6's mended form (centred by its group) is above GRPO",
         "this reproduction (new)",
         "ds-grpo-centered",
@@ -167,7 +175,7 @@ CLAIMS = (
 class Further:
     """An experiment beside the one that is asked for: its scale, methods that its claims need, the claims, seeds.
 
-    contest: whether `above_all` is asked of it too.
+    contest: whether `contest_finding` is asked of it too.
     """
 
     scale: str
@@ -301,12 +309,12 @@ def further_findings(out: Path) -> list[Finding]:
         command = sweep_command(name, further.scale, further.methods, further.seeds) or "—"
         found += [finding(claim, results, command) for claim in further.claims]
         if further.contest:
-            found.append(above_all(name, results, command))
+            found.append(contest_finding(name, results, command))
     return found
 
 
-def above_all(experiment: str, results: Results | None, command: str) -> Finding:
-    """Whether DS-GRPO is above every other answer to collapse that the experiment has with three common seeds or more.
+def contest_finding(experiment: str, results: Results | None, command: str) -> Finding:
+    """Whether DS-GRPO is above every other answer to collapse that the experiment has (`rl.analysis.contestants`).
 
     The outcome names, for each endpoint, the methods that DS-GRPO lies above, lies below and is not told from, by the
     95% interval over common seeds, not corrected for their number.
@@ -316,23 +324,22 @@ def above_all(experiment: str, results: Results | None, command: str) -> Finding
     not_run = Finding(claim, source, "—", "—", "not run", command)
     if results is None:
         return not_run
-    others = [name for name in results.methods() if name not in ("base", "grpo") and not name.startswith("ds-grpo")]
     try:
-        others = [name for name in others if len(common(results, "ds-grpo", name)) >= CONTEST_SEEDS]
+        entered = contestants(results, "ds-grpo")
     except NotRun:
-        others = []
+        return not_run
+    others = [name for name in entered if name not in ("base", "grpo") and not name.startswith("ds-grpo")]
     if not others:
         return not_run
     outcomes: list[str] = []
     differences: list[dict[str, Any]] = []
     for endpoint, quantity in PASS.items():
         found = {name: difference(results, "ds-grpo", name, quantity) for name in others}
-        sides = {
-            "above": [name for name in others if found[name]["low"] > 0],
-            "below": [name for name in others if found[name]["high"] < 0],
-            "not told from": [name for name in others if found[name]["low"] <= 0 <= found[name]["high"]],
-        }
-        said = (f"{side} {', '.join(names)}" for side, names in sides.items() if names)
+        sides = {name: verdict(one["low"], one["high"]) for name, one in found.items()}
+        said = []
+        for word, side in (("above", "higher"), ("below", "lower"), ("not told from", "no difference shown")):
+            names = [name for name in others if sides[name] == side]
+            said += [f"{word} {', '.join(names)}"] if names else []
         outcomes.append(f"{endpoint.removeprefix('Δ')}: {'; '.join(said)}")
         differences += found.values()
     seeds = min(found["seeds"] for found in differences)
@@ -517,7 +524,7 @@ def main() -> int:
         asked = [
             theory_finding(options.out),
             *(finding(claim, results, command) for claim in CLAIMS),
-            above_all(options.experiment, results, command),
+            contest_finding(options.experiment, results, command),
             inference_finding(results, command),
         ]
         further = further_findings(options.out)

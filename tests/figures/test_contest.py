@@ -13,6 +13,7 @@ from recorded import write_run
 
 from figures import contest, fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
 from repro.manifest import ROOT
+from rl.analysis import contestants
 
 METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}
 EXHIBITS = {
@@ -96,7 +97,7 @@ def test_gamma_stands_beside_what_it_did() -> None:
 def test_a_method_with_fewer_seeds_stands_in_the_table_alone(out: Path) -> None:
     write_run(out, "ucpo", 0, np.full(30, 0.4), "maze-perfect")
     found = contest.load_all(out, "cpu")
-    assert "ucpo" not in contest.drawn(found["maze-perfect"])
+    assert "ucpo" not in contestants(found["maze-perfect"])
     assert "ucpo" not in set(fig_heuristics.frame(found)["method"])
     traces = fig_pareto.frame(found)
     assert set(traces[traces["experiment"] == "maze-perfect"]["seeds"]) == {3}
@@ -107,4 +108,4 @@ def test_a_method_with_fewer_seeds_stands_in_the_table_alone(out: Path) -> None:
 def test_with_one_seed_of_all_every_method_is_drawn(tmp_path: Path) -> None:
     for method, mean in METHODS.items():
         write_run(tmp_path, method, 0, np.full(30, mean), "maze-perfect")
-    assert set(contest.drawn(contest.load_all(tmp_path, "cpu")["maze-perfect"])) == set(METHODS)
+    assert set(contestants(contest.load_all(tmp_path, "cpu")["maze-perfect"])) == set(METHODS)

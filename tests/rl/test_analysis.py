@@ -13,16 +13,16 @@ from recorded import write_experiment, write_mathematics, write_run, write_sampl
 from scipy import stats
 
 from rl.analysis import (
-    against_earlier_stop,
+    against_early_stopping,
     benchmarks,
     column,
     comparison,
     correctness,
     curves,
+    early_stopped,
     interval,
     pass_at,
     samples_to_reach,
-    stopped_at,
     verdict,
     within,
 )
@@ -149,12 +149,12 @@ TRACE = pd.DataFrame({"step": [0, 10, 20, 30], "val/pass@1": [0.2, 0.4, 0.3, 0.5
     ],
 )
 def test_stopped_where_pass_at_1_is_first_reached(pass1: float, step: float, value: float) -> None:
-    assert stopped_at(TRACE, pass1, "q") == pytest.approx((step, value))
+    assert early_stopped(TRACE, pass1, "q") == pytest.approx((step, value))
 
 
 def test_no_validation_is_no_stop() -> None:
     with pytest.raises(ResultError, match="no validations"):
-        stopped_at(TRACE[:0], 0.3, "q")
+        early_stopped(TRACE[:0], 0.3, "q")
 
 
 def write_trace(out: Path, method: str, seed: int, rows: list[tuple[int, float, float]]) -> None:
@@ -172,13 +172,13 @@ def test_a_method_that_is_grpo_stopped_earlier_gains_nothing(tmp_path: Path) -> 
         write_trace(tmp_path, "better", seed, [(0, 0.2, 0.9 + shift), (10, 0.3, 0.85 + shift)])
     write_trace(tmp_path, "alone", 7, [(0, 0.2, 0.9)])
     results = load("demo", tmp_path)
-    slow, better = (against_earlier_stop(results, method, 128) for method in ("slow", "better"))
+    slow, better = (against_early_stopping(results, method, 128) for method in ("slow", "better"))
     assert (slow["mean"], slow["step"], slow["seeds"]) == pytest.approx((0, 5, 3), abs=1e-12)
     assert (better["low"], better["high"]) == pytest.approx((0.05, 0.05))
     with pytest.raises(NotRun, match="no seed in common"):
-        against_earlier_stop(results, "alone", 128)
+        against_early_stopping(results, "alone", 128)
     with pytest.raises(ResultError, match="val/pass@1024; run it again"):
-        against_earlier_stop(results, "slow", 1024)
+        against_early_stopping(results, "slow", 1024)
 
 
 def found(low: float, high: float, seeds: int = 5) -> dict[str, float]:

@@ -11,7 +11,18 @@ from recorded import write_experiment, write_mathematics, write_run
 
 from repro import summary
 from rl import reproduction
-from rl.reproduction import CLAIMS, FURTHER, Claim, Further, above_all, both, column, finding, further_findings, pass_at
+from rl.reproduction import (
+    CLAIMS,
+    FURTHER,
+    Claim,
+    Further,
+    both,
+    column,
+    contest_finding,
+    finding,
+    further_findings,
+    pass_at,
+)
 from rl.results import ResultError, load
 
 PRELIMINARY = " (preliminary: fewer than 5 seeds)"
@@ -84,7 +95,7 @@ def test_where_mistakes_are_likely_the_bonus_is_to_help_and_the_penalty_to_harm(
 
 def test_ds_grpo_is_held_against_every_method_of_the_contest(tmp_path: Path) -> None:
     """Above one, below another, not told from a third; methods with two seeds, and DS's own forms, are left out."""
-    assert above_all("demo", None, "run it").verdict == "not run"
+    assert contest_finding("demo", None, "run it").verdict == "not run"
     wiggle = np.linspace(-0.001, 0.001, 5)
     means = {"ds-grpo": 0.3, "maxrl": 0.4, "ucpo": 0.2, "ds-grpo-positive": 0.9, "darling": 0.3}
     for seed in range(5):
@@ -93,7 +104,7 @@ def test_ds_grpo_is_held_against_every_method_of_the_contest(tmp_path: Path) -> 
             write_run(tmp_path, method, seed, np.full(40, mean + moved))
     for seed in range(2):
         write_run(tmp_path, "f-grpo", seed, np.full(40, 0.1))
-    found = above_all("demo", load("demo", tmp_path), "run it")
+    found = contest_finding("demo", load("demo", tmp_path), "run it")
     assert found.run == "demo: ds-grpo against 3 methods, seeds: 5 or more"
     assert found.outcome.startswith("Pass@1: above ucpo; below maxrl; not told from darling. Pass@1024: ")
     assert found.verdict == "in part"
@@ -101,7 +112,7 @@ def test_ds_grpo_is_held_against_every_method_of_the_contest(tmp_path: Path) -> 
     for seed in range(3):
         write_run(only, "ds-grpo", seed, np.full(40, 0.3))
         write_run(only, "maxrl", seed, np.full(40, 0.301))
-    assert above_all("demo", load("demo", only), "").verdict == "contradicted" + PRELIMINARY
+    assert contest_finding("demo", load("demo", only), "").verdict == "contradicted" + PRELIMINARY
 
 
 def test_a_k_that_was_not_evaluated_is_refused_not_called_not_run(tmp_path: Path) -> None:

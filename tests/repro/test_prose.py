@@ -1,0 +1,58 @@
+"""Numbers in prose are those of the tables: an interval that is written by hand stands in a committed exhibit."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from repro.manifest import ROOT
+from repro.record import with_verdicts
+
+NUMBER = r"[+-]?\d*\.\d+"
+INTERVAL = re.compile(rf"(?<![\w.])({NUMBER})\s+\[({NUMBER}),\s+({NUMBER})\]")
+PROSE = ("README.md", "rl/experiments/cpu/REGIME.md", "rl/experiments/cpu/REGIME-maze.md")
+
+
+def intervals(text: str) -> list[tuple[str, str, str]]:
+    """Every `mean [low, high]` in `text`."""
+    return INTERVAL.findall(text.replace("−", "-"))
+
+
+def tabulated() -> set[tuple[float, ...]]:
+    """Every interval of the committed tables, as a difference reads from either side."""
+    sources = [*sorted(ROOT.glob("figures/tab_*.md")), ROOT / "REPRODUCTION.md"]
+    found = {tuple(map(float, one)) for path in sources for one in intervals(path.read_text(encoding="utf-8"))}
+    return found | {(-mean, -high, -low) for mean, low, high in found}
+
+
+def missing(text: str, known: set[tuple[float, ...]]) -> list[str]:
+    """The intervals of `text` that no table has, to the digits that it gives."""
+    absent = []
+    for one in intervals(text):
+        unit = [10.0 ** -len(number.partition(".")[2]) for number in one]
+        said = [float(number) for number in one]
+        near = (
+            all(abs(a - b) <= 0.5 * u + 0.0005 * (u > 0.001) + 1e-9 for a, b, u in zip(said, row, unit))
+            for row in known
+        )
+        if not any(near):
+            absent.append(f"{one[0]} [{one[1]}, {one[2]}]")
+    return absent
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_an_interval_in_prose_stands_in_a_table(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name == "README.md":
+        text = with_verdicts(text, "")  # what is written by the program is held to it elsewhere
+    found = intervals(text)
+    assert len(found) > 3
+    assert missing(text, tabulated()) == []
+
+
+def test_a_wrong_digit_or_end_is_noticed() -> None:
+    known = {(0.026, 0.020, 0.033), (0.802, 0.741, 0.862)}
+    assert missing("+.026 [.020, .033] and +.80 [.74, .86]", known) == []
+    assert missing("+.026 [.020, .034]", known) == [".026 [.020, .034]".replace(".026", "+.026", 1)]
+    assert len(missing("-.026 [-.020, .033], +.81 [.74, .86]", known)) == 2
