@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from repro.manifest import ROOT
-from rl import methods, search
+from rl import config, methods, search
+from rl.tasks import maze
 
 COMMITTED = ROOT / "rl" / "experiments" / "search" / "countdown.yaml"
 
@@ -72,3 +73,13 @@ def test_a_method_without_candidates_is_refused_and_nothing_is_written(tmp_path:
     assert "no candidates of 'ds-gpro'; did you mean 'ds-grpo'?" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["maze-perfect", "maze-looped"])
+def test_methods_that_the_contest_leaves_out_would_be_grpo_there(name: str) -> None:
+    """One update per batch: no ratio to clip. No prompt twice: no answer was given to it before."""
+    experiment = config.load(ROOT / "rl" / "experiments" / "cpu" / f"{name}.yaml")
+    train = experiment.train
+    assert train.num_iterations == train.gradient_accumulation_steps == train.steps_per_generation == 1
+    mazes = [problem.prompt for problem in maze.splits(experiment.task)["train"]]
+    assert train.steps * train.prompts <= len(mazes) == len(set(mazes))
