@@ -31,14 +31,16 @@ if [[ $FULL && $SCALE != paper ]]; then # all else that is committed
 fi
 if [[ $FULL && $SCALE == cpu ]]; then
     for one in countdown maze-perfect maze-looped; do search "rl/experiments/search/$one.yaml"; done
-    variants=$(printf ',ds-grpo@%s' mean token reward no-std centred mixed-groups reward-mixed-groups) # the DS term with other options
-    runs "$EXPERIMENT" "${variants#,}" 0,1,2 /ablation
+    variants=$(printf ',ds-grpo@%s' mean token reward no-std centred mixed-groups) # the DS term with other options
+    runs "$EXPERIMENT" "ds-grpo@reward-mixed-groups$variants" 0,1,2 /ablation
     runs "$EXPERIMENT" maxrl,passk-training 0,1,2 /contest # the strongest of other papers on mazes
     runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
-    others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling # of other papers
+    others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling,pkpo,entropy-advantage # of other papers
+    others+=,entropy-bonus,entropy-penalty,logprob-bonus,logprob-penalty,kl-base
     for one in maze-perfect maze-looped; do # one answer, many answers
-        runs "rl/experiments/cpu/$one.yaml" "grpo,ds-grpo,entropy-bonus,entropy-penalty,ds-grpo@matched,$others" 0,1,2 "/$one"
+        runs "rl/experiments/cpu/$one.yaml" "grpo,ds-grpo,ds-grpo@matched,$others" 0,1,2 "/$one"
     done
+    runs rl/experiments/cpu/maze-looped.yaml "${variants#,}" 0,1,2 /maze-looped-ablation
     runs rl/experiments/cpu/maze-misled.yaml grpo,ds-grpo,entropy-bonus,entropy-penalty 0,1,2,3,4 /maze-misled # T7's other side
 fi
 

@@ -19,6 +19,7 @@ METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entr
 EXHIBITS = {
     "fig_heuristics": ".png",
     "fig_pareto": ".png",
+    "tab_ablation": ".md",
     "tab_early_stopping": ".md",
     "tab_heuristics": ".md",
     "tab_prediction": ".md",

@@ -29,7 +29,7 @@ from repro.manifest import ROOT
 from rl.results import ResultError, load
 
 FIGURES = ["fig_countdown_passk", "fig_gpu_passk", "fig_inference_cost", "fig_training"]
-TABLES = ["tab_main", "tab_gpu", "tab_ablation", "tab_settings", "tab_multiplicity"]
+TABLES = ["tab_main", "tab_gpu", "tab_settings", "tab_multiplicity"]
 
 
 def run(name: str, out: Path, experiment: str = "demo") -> subprocess.CompletedProcess[str]:
@@ -77,14 +77,20 @@ def test_tables_say_what_the_runs_say(tmp_path: Path) -> None:
 
 
 def test_variants_stand_in_the_ablation_alone(tmp_path: Path) -> None:
+    """And there only of tasks that have some."""
     write_experiment(tmp_path)
+    write_experiment(tmp_path, experiment="plain")
     for seed in range(3):
         write_run(tmp_path, "ds-grpo@token", seed, np.full(40, 0.3 + seed / 100), options={"reduction": "token"})
     results = load("demo", tmp_path)
-    ablation = tab_ablation.frame(results).set_index("method")
-    assert ablation.loc["ds-grpo@token", "Pass@1"].startswith("0.310")
-    assert ablation.loc["ds-grpo@token", "options"] == "reduction token"
     assert "ds-grpo@token" not in set(tab_main.frame(results)["method"])
+    plain = load("plain", tmp_path)
+    ablation = tab_ablation.frame({"plain": plain, "demo": results}).set_index(["task", "method"])
+    assert set(ablation.index) == {("demo", name) for name in ("grpo", "ds-grpo", "ds-grpo@token")}
+    assert ablation.loc[("demo", "ds-grpo@token"), "Pass@1"].startswith("0.310")
+    assert ablation.loc[("demo", "ds-grpo@token"), "options"] == "reduction token"
+    with pytest.raises(ResultError, match="plain: no form of the DS term but ds-grpo"):
+        tab_ablation.frame({"plain": plain})
 
 
 def test_better_models_need_fewer_samples(tmp_path: Path) -> None:
@@ -116,7 +122,7 @@ def test_compare_takes_the_largest_k_of_sampled_runs(tmp_path: Path) -> None:
     assert list(compare.quantities(load("demo", tmp_path))) == ["Pass@1", "Pass@1024", "Gini–Simpson"]
 
 
-@pytest.mark.parametrize("exhibit", [fig_countdown_passk, fig_inference_cost, tab_main, tab_ablation, tab_multiplicity])
+@pytest.mark.parametrize("exhibit", [fig_countdown_passk, fig_inference_cost, tab_main, tab_multiplicity])
 def test_what_rests_on_exact_correctness_refuses_sampled_runs(tmp_path: Path, exhibit: ModuleType) -> None:
     write_mathematics(tmp_path)
     with pytest.raises(ResultError, match=r"eval-heldout\.json: (sampled, and|has no 'solutions')"):

@@ -71,7 +71,7 @@ def write_run(
     return folder
 
 
-def write_experiment(out: Path, seeds: int = 3, problems: int = 40, **shared: Any) -> None:
+def write_experiment(out: Path, seeds: int = 3, problems: int = 40, experiment: str = "demo") -> None:
     """base, grpo, ds-grpo: GRPO is sharper than base, DS-GRPO above GRPO everywhere by about .05 in C."""
     rng = np.random.default_rng(0)
     for seed in range(seeds):
@@ -79,7 +79,7 @@ def write_experiment(out: Path, seeds: int = 3, problems: int = 40, **shared: An
         grpo = np.clip(np.where(base > 0.2, base + 0.2, 0.0), 0, 1)
         smooth = np.clip(grpo + 0.05 + 0.01 * rng.random(problems), 0, 1)
         for method, values, gini in (("base", base, 0.7), ("grpo", grpo, 0.3), ("ds-grpo", smooth, 0.5 + seed / 100)):
-            write_run(out, method, seed, values, shared=shared or None, gini=gini)
+            write_run(out, method, seed, values, experiment, gini=gini)
 
 
 def write_sampled(
