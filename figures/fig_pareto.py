@@ -48,9 +48,8 @@ def draw(data: pd.DataFrame) -> Figure:
         part = data[data["experiment"] == name]
         for method, points in part.groupby("method", sort=False):
             ordered = points.sort_values("step")
-            color = style.COLORS[str(method)]
-            axes.plot(ordered["x"], ordered["y"], color=color, linewidth=1, alpha=0.8, label=style.LABELS[str(method)])
-            axes.plot(*ordered[["x", "y"]].iloc[-1], marker="o", ms=5, color=color)
+            look = {"color": style.COLORS[str(method)], "marker": style.MARKERS[str(method)], "markevery": [-1]}
+            axes.plot(ordered["x"], ordered["y"], linewidth=1, alpha=0.8, label=style.LABELS[str(method)], **look)
         start = part[part["step"] == 0][["x", "y"]].mean()
         axes.plot(*start, marker="*", ms=10, color=style.COLORS["base"])
         count = int(part["seeds"].iloc[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,6 +43,7 @@ COLORS = {
     "darling": "#decf86",
     "entropy-advantage": "#4c0d5c",
 }
+MARKERS = dict(zip(COLORS, itertools.cycle("osDv^PX<>hpd")))  # in one panel with many others
 LABELS = {
     "base": "base",
     "grpo": "GRPO",
