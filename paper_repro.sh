@@ -33,7 +33,7 @@ if [[ $FULL && $SCALE == cpu ]]; then
     for one in countdown maze-perfect maze-looped; do search "rl/experiments/search/$one.yaml"; done
     variants=$(printf ',ds-grpo@%s' mean token reward no-std centred mixed-groups) # the DS term with other options
     runs "$EXPERIMENT" "ds-grpo@reward-mixed-groups$variants" 0,1,2 /ablation
-    runs "$EXPERIMENT" maxrl,passk-training 0,1,2 /contest # the strongest of other papers on mazes
+    runs "$EXPERIMENT" maxrl,passk-training,darling 0,1,2 /contest # the strongest of other papers on mazes
     runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
     others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling,pkpo,entropy-advantage # of other papers
     others+=,entropy-bonus,entropy-penalty,logprob-bonus,logprob-penalty,kl-base

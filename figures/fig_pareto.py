@@ -48,8 +48,18 @@ def draw(data: pd.DataFrame) -> Figure:
         part = data[data["experiment"] == name]
         for method, points in part.groupby("method", sort=False):
             ordered = points.sort_values("step")
-            look = {"color": style.COLORS[str(method)], "marker": style.MARKERS[str(method)], "markevery": [-1]}
-            axes.plot(ordered["x"], ordered["y"], linewidth=1, alpha=0.8, label=style.LABELS[str(method)], **look)
+            color, marker = style.COLORS[str(method)], style.MARKERS[str(method)]
+            axes.plot(ordered["x"], ordered["y"], color=color, linewidth=1, alpha=0.8)
+            end = {
+                "color": color,
+                "marker": marker,
+                "ms": 6,
+                "mec": "white",
+                "mew": 0.5,
+                "linestyle": "none",
+                "zorder": 4,
+            }
+            axes.plot(*ordered[["x", "y"]].iloc[-1], label=style.LABELS[str(method)], **end)
         start = part[part["step"] == 0][["x", "y"]].mean()
         axes.plot(*start, marker="*", ms=10, color=style.COLORS["base"])
         count = int(part["seeds"].iloc[0])

@@ -453,7 +453,8 @@ RULE = """
 *Reproduced*: every interval of the claim lies on the claimed side of zero. *In part*: at least one, not all.
 *Contradicted*: one lies on the other side and none on the claimed side. *No difference shown at this scale*: all hold
 zero. *Preliminary*: fewer than {seeds} seeds. *Not run*: no recorded result. The lines on the contest hold DS-GRPO
-against many methods at once; their intervals are not corrected for that number.
+against many methods at once: *in part* says there that it is above some of them, and may be below others, which are
+named. Their intervals are not corrected for that number: by chance alone about one in twenty lies off zero.
 """
 
 LIMITS = """## What a reader must not conclude
