@@ -77,18 +77,21 @@ def test_tables_say_what_the_runs_say(tmp_path: Path) -> None:
 
 
 def test_variants_stand_in_the_ablation_alone(tmp_path: Path) -> None:
-    """And there only of tasks that have some."""
-    write_experiment(tmp_path)
+    """And there only of tasks that have some, with the options that DS-GRPO itself does not have."""
     write_experiment(tmp_path, experiment="plain")
+    options = {"ds-grpo": {"gamma_p": 0.3, "reduction": "sum"}, "ds-grpo@token": {"gamma_p": 0.3, "reduction": "token"}}
     for seed in range(3):
-        write_run(tmp_path, "ds-grpo@token", seed, np.full(40, 0.3 + seed / 100), options={"reduction": "token"})
-    results = load("demo", tmp_path)
+        for method in ("grpo", *options):
+            write_run(tmp_path, method, seed, np.full(40, 0.3 + seed / 100), options=options.get(method))
+    plain, results = load("plain", tmp_path), load("demo", tmp_path)
     assert "ds-grpo@token" not in set(tab_main.frame(results)["method"])
-    plain = load("plain", tmp_path)
     ablation = tab_ablation.frame({"plain": plain, "demo": results}).set_index(["task", "method"])
-    assert set(ablation.index) == {("demo", name) for name in ("grpo", "ds-grpo", "ds-grpo@token")}
     assert ablation.loc[("demo", "ds-grpo@token"), "Pass@1"].startswith("0.310")
-    assert ablation.loc[("demo", "ds-grpo@token"), "options"] == "reduction token"
+    assert ablation["options"].to_dict() == {
+        ("demo", "grpo"): "",
+        ("demo", "ds-grpo"): "gamma_p 0.3, reduction sum",
+        ("demo", "ds-grpo@token"): "reduction token",
+    }
     with pytest.raises(ResultError, match="plain: no form of the DS term but ds-grpo"):
         tab_ablation.frame({"plain": plain})
 
