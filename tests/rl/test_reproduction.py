@@ -82,6 +82,8 @@ def test_each_heuristic_is_claimed_to_help_where_the_paper_says() -> None:
         for one in held.values():
             assert {sign for _, sign in one.wanted.values()} == {1}
         assert list(held[helpful, "grpo"].wanted) == ["ΔPass@1"]
+    [harm] = [one for one in FURTHER["maze-looped"].claims if one.method == "ds-grpo@reward"]
+    assert [(name, sign) for name, (_, sign) in harm.wanted.items()] == [("ΔPass@1024", -1)]
 
 
 def test_where_mistakes_are_likely_the_bonus_is_to_help_and_the_penalty_to_harm(tmp_path: Path) -> None:
