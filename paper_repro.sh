@@ -36,7 +36,7 @@ if [[ $FULL && $SCALE == cpu ]]; then
     runs "$EXPERIMENT" maxrl,passk-training,darling 0,1,2 /contest # the strongest of other papers on mazes
     runs rl/experiments/cpu/linear.yaml grpo,ds-grpo 0,1,2 /linear
     others=unlikeliness,passk-training,outcome-batch,f-grpo,ucpo,maxrl,darling,pkpo,entropy-advantage # of other papers
-    others+=,entropy-bonus,entropy-penalty,logprob-bonus,logprob-penalty,kl-base
+    others+=,entropy-bonus,entropy-penalty,logprob-bonus,logprob-penalty,kl-base # the plain heuristics
     for one in maze-perfect maze-looped; do # one answer, many answers
         runs "rl/experiments/cpu/$one.yaml" "grpo,ds-grpo,ds-grpo@matched,$others" 0,1,2 "/$one"
     done

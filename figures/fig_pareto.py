@@ -50,16 +50,8 @@ def draw(data: pd.DataFrame) -> Figure:
             ordered = points.sort_values("step")
             color, marker = style.COLORS[str(method)], style.MARKERS[str(method)]
             axes.plot(ordered["x"], ordered["y"], color=color, linewidth=1, alpha=0.8)
-            end = {
-                "color": color,
-                "marker": marker,
-                "ms": 6,
-                "mec": "white",
-                "mew": 0.5,
-                "linestyle": "none",
-                "zorder": 4,
-            }
-            axes.plot(*ordered[["x", "y"]].iloc[-1], label=style.LABELS[str(method)], **end)
+            end, label = ordered[["x", "y"]].iloc[-1], style.LABELS[str(method)]
+            axes.plot(*end, marker, color=color, label=label, ms=6, mec="white", mew=0.5, zorder=4)  # over all lines
         start = part[part["step"] == 0][["x", "y"]].mean()
         axes.plot(*start, marker="*", ms=10, color=style.COLORS["base"])
         count = int(part["seeds"].iloc[0])

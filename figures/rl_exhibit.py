@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from rl.results import ResultError, Results, load
+from rl.results import ResultError, Results, Run, load
 
 KS = tuple(2**i for i in range(13))  # Pass@k is exact, so k may exceed any number of samples that one would draw
 
@@ -90,6 +90,13 @@ def model_name(results: Results) -> str:
     if "parameters" not in run.summary:
         raise ResultError(f"{run.evaluation}: does not say how many parameters the model has; evaluate the run again")
     return f"model made here, {run.summary['parameters']:,} parameters"
+
+
+def options(run: Run, usual: Mapping[str, Any] | None = None) -> str:
+    """`gamma_p 0.3, reduction sum`: the options of the run's method, but for those in `usual`; empty for `base`."""
+    chosen = run.config.get("method", {}).items()
+    left_out = (usual or {}).items()
+    return ", ".join(f"{key} {value}" for key, value in chosen if key != "name" and (key, value) not in left_out)
 
 
 def with_interval(found: dict[str, Any], sign: str = "") -> str:

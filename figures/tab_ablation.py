@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pandas as pd
 
 from figures.contest import Contest, table
+from figures.rl_exhibit import options
 from figures.tab_main import rows_for
-from rl.results import NotRun, Results
-
-
-def forms(results: Results) -> list[str]:
-    """The forms of the DS term that were run, variants too."""
-    return [name for name in results.methods(variants=True) if name.startswith("ds-grpo")]
-
-
-def options(results: Results, method: str, usual: dict[str, Any]) -> str:
-    """The options of `method` that are not `usual`, as text."""
-    return ", ".join(f"{key} {value}" for key, value in chosen(results, method).items() if usual.get(key) != value)
-
-
-def chosen(results: Results, method: str) -> dict[str, Any]:
-    """The options that `method` ran with."""
-    recorded = next(iter(results.of(method).values())).config["method"]
-    return {key: value for key, value in recorded.items() if key != "name"}
+from rl.results import NotRun
 
 
 def frame(contest: Contest) -> pd.DataFrame:
@@ -35,15 +19,16 @@ def frame(contest: Contest) -> pd.DataFrame:
     """
     tasks = []
     for name, results in contest.items():
-        found = forms(results)
+        found = [one for one in results.methods(variants=True) if one.startswith("ds-grpo")]
         if found in ([], ["ds-grpo"]):
             continue
         references = tuple(one for one in ("grpo", "ds-grpo") if one in results.methods())
         methods = [one for one in references if one not in found] + found
         data = rows_for(results, methods, references)
-        usual = chosen(results, "ds-grpo") if "ds-grpo" in found else {}
+        runs = {one: next(iter(results.of(one).values())) for one in methods}
+        usual = runs["ds-grpo"].config["method"] if "ds-grpo" in runs else {}
         data.insert(0, "task", name)
-        data.insert(2, "options", [options(results, one, {} if one == "ds-grpo" else usual) for one in methods])
+        data.insert(2, "options", [options(run, {} if one == "ds-grpo" else usual) for one, run in runs.items()])
         tasks.append(data)
     if not tasks:
         raise NotRun(f"{', '.join(contest)}: no form of the DS term but ds-grpo; `paper_repro.sh --full` makes more")

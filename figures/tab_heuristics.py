@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from figures.contest import Contest, table
-from figures.rl_exhibit import with_interval
+from figures.rl_exhibit import options, with_interval
 from rl.analysis import difference, interval, pass_at
 from rl.results import Results
 
@@ -25,9 +25,8 @@ def frame(contest: Contest) -> pd.DataFrame:
     for name, results in contest.items():
         for method in results.methods():
             runs = results.of(method)
-            chosen = next(iter(runs.values())).config.get("method", {})
-            options = ", ".join(f"{key} {value}" for key, value in chosen.items() if key != "name")
-            row: dict[str, Any] = {"task": name, "method": method, "options": options, "seeds": str(len(runs))}
+            chosen = options(next(iter(runs.values())))
+            row: dict[str, Any] = {"task": name, "method": method, "options": chosen, "seeds": str(len(runs))}
             for k in KS:
                 row[f"Pass@{k}"] = with_interval(interval([pass_at(k)(run) for run in runs.values()]))
             for k in KS:
