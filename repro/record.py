@@ -14,7 +14,14 @@ from pathlib import Path
 from repro.files import replacing, write_text
 from repro.manifest import ROOT, missing_fields
 
-RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl", "eval-heldout.json", "eval-heldout.parquet")
+RUN_FILES = (
+    "config.yaml",
+    "manifest.json",
+    "metrics.jsonl",
+    "eval-heldout.json",
+    "eval-heldout.parquet",
+    "heldout-steps.parquet",
+)
 EXHIBIT_SUFFIXES = (".pdf", ".png", ".csv", ".md", ".tex")
 
 

@@ -35,6 +35,9 @@ class TrainConfig:
     """Prompts of one optimizer step, over all processes."""
     validate_every: int
     """Steps between exact evaluations on the validation problems; 0: none."""
+    heldout_every: int
+    """Steps between exact evaluations on the held-out problems, kept problem by problem; 0: none. Nothing is chosen
+    by them: they make the endpoint, the mean over the last fifth of the steps, and its curve."""
     save_every: int
     """Steps between checkpoints; a whole number of generation batches."""
     num_generations: int
@@ -76,8 +79,9 @@ class TrainConfig:
                 raise ValueError(f"{name}: {getattr(self, name)} must be at least 1")
         if self.num_generations < 2:
             raise ValueError(f"num_generations: {self.num_generations} must be at least 2")
-        if self.validate_every < 0:
-            raise ValueError(f"validate_every: {self.validate_every} must not be negative")
+        for name in ("validate_every", "heldout_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: {getattr(self, name)} must not be negative")
         if self.temperature <= 0 or self.learning_rate <= 0:
             name = "temperature" if self.temperature <= 0 else "learning_rate"
             raise ValueError(f"{name}: {getattr(self, name)} must be positive")
@@ -104,7 +108,8 @@ class TrainConfig:
         return self.num_iterations * self.steps_per_generation // self.gradient_accumulation_steps
 
 
-OWN = ("steps", "prompts", "validate_every", "save_every", "trl")  # the fields of TrainConfig that TRL does not have
+# the fields of TrainConfig that TRL does not have
+OWN = ("steps", "prompts", "validate_every", "heldout_every", "save_every", "trl")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from trl import GRPOConfig
 
 from repro.files import write_json
 from repro.manifest import manifest
-from rl import runs, tasks, together
+from rl import runs, tasks, together, trajectory
 from rl.checkpoint import adapter, load_model, load_tokenizer, worded
 from rl.config import OWN, ConfigError, Experiment, TrainConfig, load
 from rl.engines import colocate_on_cpu, need_vllm
@@ -66,17 +66,22 @@ class Recorder(TrainerCallback):
     """Writes a row per step, validates, asks for checkpoints, shows progress."""
 
     def __init__(
-        self, train: TrainConfig, metrics: Metrics, validate: Callable[[], dict[str, float]], show: Callable[..., None]
+        self,
+        train: TrainConfig,
+        metrics: Metrics,
+        evaluations: Mapping[str, tuple[int, Callable[[int], dict[str, float]]]],
+        show: Callable[..., None],
     ) -> None:
         self.train = train
         self.metrics = metrics
-        self.validate = validate
+        self.evaluations = {key: (every, run) for key, (every, run) in evaluations.items() if every}
+        """Prefix of the row's keys → every how many steps, and what evaluates at a step."""
         self.show = show
         rows = metrics.rows()
         self.started = time.time() - (rows[-1]["wall_s"] if rows else 0.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == 0 and self.train.validate_every:
+        if state.global_step == 0 and self.evaluations:
             self._write(state, {})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -89,9 +94,9 @@ class Recorder(TrainerCallback):
 
     def _write(self, state: Any, values: dict[str, Any]) -> None:
         step = state.global_step
-        every = self.train.validate_every
-        if every and (step % every == 0 or step == state.max_steps):
-            values |= {f"val/{key}": value for key, value in self.validate().items()}
+        for prefix, (every, run) in self.evaluations.items():
+            if step % every == 0 or step == state.max_steps:
+                values |= {f"{prefix}/{key}": value for key, value in run(step).items()}
         values = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
         row = {"step": step, **values, "wall_s": round(time.time() - self.started, 3)}
         if state.is_world_process_zero:
@@ -122,13 +127,18 @@ def grpo_config(train: TrainConfig, seed: int, use_cpu: bool, folder: Path, proc
     )
 
 
-def validator(config: Experiment, model: Any, tokenizer: Any) -> Callable[[], dict[str, float]]:
-    """A function that evaluates `model` as it is, exactly, on the validation problems; means over problems."""
+def exact_evaluations(
+    config: Experiment, model: Any, tokenizer: Any, split: str, folder: Path | None = None
+) -> Callable[[int], dict[str, float]]:
+    """A function of the step that evaluates `model` as it is, exactly, on `split`; means over problems.
+
+    With `folder`, the run's, each problem's C at that step is kept there.
+    """
     task = tasks.get(config.task.name)
-    problems = worded(task.splits(config.task)["validation"], config.base, tokenizer)
+    problems = worded(task.splits(config.task)[split], config.base, tokenizer)
     solutions = {problem.id: task.solutions(problem) for problem in problems}
 
-    def validate() -> dict[str, float]:
+    def run(step: int) -> dict[str, float]:
         frame = evaluate_exact(
             model,
             tokenizer,
@@ -137,10 +147,25 @@ def validator(config: Experiment, model: Any, tokenizer: Any) -> Callable[[], di
             lambda one: solutions[one.id],
             config.train.temperature,
         )
+        if folder is not None:
+            trajectory.keep(folder, step, frame)
         means = frame.drop(columns=["problem", "solutions", "strings"]).mean()
         return {str(name).replace("passk_", "pass@"): float(value) for name, value in means.items()}
 
-    return validate
+    return run
+
+
+def evaluations(
+    config: Experiment, model: Any, tokenizer: Any, folder: Path
+) -> dict[str, tuple[int, Callable[[int], dict[str, float]]]]:
+    """What a run evaluates along the way, as `Recorder` takes it."""
+    train = config.train
+    found = {}
+    if train.validate_every:
+        found["val"] = (train.validate_every, exact_evaluations(config, model, tokenizer, "validation"))
+    if train.heldout_every:
+        found["heldout"] = (train.heldout_every, exact_evaluations(config, model, tokenizer, "heldout", folder))
+    return found
 
 
 def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) -> str:
@@ -206,13 +231,15 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
             recorder = Recorder(
                 config.train,
                 metrics,
-                validator(config, trainer.model, tokenizer) if config.train.validate_every else dict,
+                evaluations(config, trainer.model, tokenizer, folder),
                 lambda step, row: display.show(label, step, config.train.steps, row),
             )
             trainer.add_callback(recorder)
             trainer.resume(checkpoint)
             trainer.save_whole(folder / "model", base)
         if main:
+            if config.train.heldout_every:
+                trajectory.gather(folder, config.train.steps, config.train.heldout_every)
             more = {
                 "tokens": trainer.state.num_input_tokens_seen,
                 "source": source,

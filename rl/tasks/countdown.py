@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from rl.tasks.verdicts import Verdict
 
 _CHUNK = 4096
 _FRUITLESS = 100
+_SHUFFLE = 0x5F17  # a random stream of its own, apart from the one that draws
 _EFFORT = {"+": 0.0, "*": 1.0, "-": 1.0, "/": 2.0, "(": 1.0}
 _DESCENT = 0.5
 
@@ -40,10 +42,15 @@ class CountdownConfig:
     heldout: int
     seed: int
     name: str = "countdown"
+    split: Literal["shuffled", "drawn"] = "shuffled"
+    """`shuffled`: every split is a random part of all problems. `drawn`: the first that were drawn are validation and
+    held-out; where the problems are nearly all that exist, these hold more likely numbers than those for training."""
 
     def __post_init__(self) -> None:
         if self.name != "countdown":
             raise ValueError(f"name={self.name!r}: this task is called countdown")
+        if self.split not in ("shuffled", "drawn"):
+            raise ValueError(f"split={self.split!r}: shuffled or drawn")
         if not 2 <= self.numbers <= 5:
             raise ValueError(f"numbers={self.numbers}: between 2 and 5")
         for field in ("max_number", "max_target"):
@@ -101,10 +108,18 @@ def _problems(config: CountdownConfig) -> tuple[Problem, ...]:
 
 
 def splits(config: CountdownConfig) -> dict[str, list[Problem]]:
-    """`train`, `validation` and `heldout`, disjoint; validation and held-out do not depend on `config.problems`."""
-    drawn = _problems(config)
+    """`train`, `validation` and `heldout`, disjoint as pairs of a multiset of numbers and a target.
+
+    Two problems are the same iff both agree: no scaling or shift of the numbers keeps a calculation's value in step,
+    so there is no other symmetry. With `shuffled` the three have one distribution; with `drawn` they have not, and
+    validation and held-out do not depend on `config.problems`.
+    """
+    found = _problems(config)
+    if config.split == "shuffled":
+        order = np.random.default_rng([config.seed, _SHUFFLE]).permutation(len(found))
+        found = tuple(found[index] for index in order)
     first, second = config.validation, config.validation + config.heldout
-    return {"train": list(drawn[second:]), "validation": list(drawn[:first]), "heldout": list(drawn[first:second])}
+    return {"train": list(found[second:]), "validation": list(found[:first]), "heldout": list(found[first:second])}
 
 
 def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:

@@ -19,7 +19,7 @@ name: tiny
 task: {{max_number: 6, max_target: 12, problems: 160, validation: 20, heldout: 30}}
 base: {{layers: 1, width: 32, heads: 2, feedforward: 64, steps: 300, batch: 64, learning_rate: 1e-2, warmup: 5}}
 train: {{steps: 12, prompts: 4, num_generations: 4, num_iterations: 2, save_every: 4, validate_every: 4,
-        learning_rate: 1e-3}}
+        heldout_every: 4, learning_rate: 1e-3}}
 evaluate: {{ks: [1, 8, 64], samples: 64}}
 methods: {{ds-grpo: {{gamma_p: 0.3, gamma_n: 0.02}}}}
 """

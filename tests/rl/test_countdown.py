@@ -1,16 +1,21 @@
 """Problems, splits and solutions against a brute force that shares nothing with the enumeration."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations, product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from repro.manifest import ROOT
 from rl import tasks
+from rl.config import load
 from rl.tasks import _countdown_forms, _countdown_parser, countdown
 
+EXPERIMENTS, RESULTS = ROOT / "rl" / "experiments", ROOT / "results"
 SMALL = countdown.CountdownConfig(
     numbers=3, max_number=8, max_target=30, problems=900, validation=50, heldout=100, seed=3
 )
@@ -145,14 +150,41 @@ def test_splits_are_disjoint_solvable_and_of_the_size_asked_for():
         assert Fraction(problem.target) in brute_values([Fraction(number) for number in problem.numbers])
 
 
-def test_splits_follow_the_seed_and_heldout_does_not_depend_on_the_training_size():
-    again = countdown.splits(SMALL)
-    assert again == countdown.splits(SMALL)
-    other = countdown.splits(countdown.CountdownConfig(3, 8, 30, 900, 50, 100, 4))
-    assert again["heldout"] != other["heldout"]
-    fewer = countdown.splits(countdown.CountdownConfig(3, 8, 30, 500, 50, 100, 3))
+def test_splits_follow_the_seed():
+    assert countdown.splits(SMALL) == countdown.splits(SMALL)
+    assert countdown.splits(SMALL)["heldout"] != countdown.splits(replace(SMALL, seed=4))["heldout"]
+
+
+def test_the_drawn_splits_heldout_does_not_depend_on_the_training_size():
+    drawn = replace(SMALL, split="drawn")
+    again, fewer = countdown.splits(drawn), countdown.splits(replace(drawn, problems=500))
     assert fewer["heldout"] == again["heldout"]
     assert fewer["train"] == again["train"][:350]
+
+
+def _features(problems: list[countdown.Problem]) -> np.ndarray:
+    """(problems, 3): how many different numbers, their sum, the target."""
+    return np.array([[len(set(one.numbers)), sum(one.numbers), one.target] for one in problems], dtype=float)
+
+
+def _apart(found: dict[str, list[countdown.Problem]]) -> float:
+    """The largest difference of a feature's mean between training and held-out problems, in standard errors."""
+    train, heldout = _features(found["train"]), _features(found["heldout"])
+    error = np.sqrt(train.var(axis=0) / len(train) + heldout.var(axis=0) / len(heldout))
+    return float(np.abs((train.mean(axis=0) - heldout.mean(axis=0)) / error).max())
+
+
+def test_shuffled_splits_are_of_one_distribution_and_drawn_ones_are_not():
+    task = load(EXPERIMENTS / "cpu" / "countdown.yaml").task
+    assert task.split == "drawn"
+    assert _apart(countdown.splits(task)) > 8
+    assert _apart(countdown.splits(replace(task, split="shuffled"))) < 3.5
+
+
+def test_the_drawn_split_is_still_that_of_the_recorded_runs():
+    task = load(EXPERIMENTS / "cpu" / "countdown.yaml").task
+    recorded = pd.read_parquet(RESULTS / "cpu" / "countdown" / "seed0" / "grpo" / "eval-heldout.parquet")
+    assert [one.id for one in countdown.splits(task)["heldout"]] == recorded["problem"].tolist()
 
 
 @pytest.mark.parametrize(

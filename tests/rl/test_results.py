@@ -60,6 +60,17 @@ def test_runs_of_another_config_are_refused_by_name(tmp_path: Path) -> None:
         load("demo", tmp_path)
 
 
+def test_run_from_before_a_setting_stands_beside_one_with_its_earlier_value(tmp_path: Path) -> None:
+    task, train = {"numbers": 3}, {"steps": 20}
+    write_run(tmp_path, "grpo", 0, np.array([0.5]), shared={"task": task, "train": train})
+    write_run(tmp_path, "grpo", 1, np.array([0.5]), shared={"task": {**task, "split": "drawn"}, "train": train})
+    write_run(tmp_path, "grpo", 2, np.array([0.5]), shared={"task": task, "train": {**train, "heldout_every": 0}})
+    assert len(load("demo", tmp_path).runs) == 3
+    write_run(tmp_path, "grpo", 3, np.array([0.5]), shared={"task": {**task, "split": "shuffled"}, "train": train})
+    with pytest.raises(ResultError, match=r"seed3.grpo: its `task` differs"):
+        load("demo", tmp_path)
+
+
 def test_a_missing_table_is_refused_by_name(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "grpo", 0, np.full(5, 0.3))
     (folder / "eval-heldout.parquet").unlink()
