@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import rl.smoothing
 from rl.logprob import LogprobConfig, logprob_bonus
+from rl.methods import get
 from rl.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalise
 from rl.smoothing import SmoothingConfig, smooth
 
@@ -24,6 +25,24 @@ OPTIONS = [
     )
     if not (reduction == "token" and place == "reward")
 ]
+OPTIONS += [
+    SmoothingConfig(0.3, 0.07, reduction, base=base) for reduction in ("sum", "token") for base in ("maxrl", "f-grpo")
+]
+
+
+def slow_base(rows: Rollouts, base: str) -> list[float]:
+    """The advantages before the term: GRPO's, (r − p) / p, or (1 − p)^(1/2) times GRPO's; p is the group's accuracy."""
+    out = []
+    for own, right, group in zip(rows.base.tolist(), rows.correct.tolist(), rows.groups.tolist()):
+        mates = [c for c, g in zip(rows.correct.tolist(), rows.groups.tolist()) if g == group and c != UNSCORABLE]
+        if base == "grpo" or (right == UNSCORABLE and base == "f-grpo"):
+            out.append(own)
+        elif right == UNSCORABLE or (base == "maxrl" and CORRECT not in mates):
+            out.append(0.0)
+        else:
+            p = mates.count(CORRECT) / len(mates)
+            out.append(((right == CORRECT) - p) / (p + 1e-6) if base == "maxrl" else math.sqrt(1 - p) * own)
+    return out
 
 
 def slow_normalise(rewards: list[float], groups: list[int], std: bool) -> list[float]:
@@ -41,7 +60,7 @@ def slow_normalise(rewards: list[float], groups: list[int], std: bool) -> list[f
 
 def slow_smooth(rows: Rollouts, config: SmoothingConfig) -> np.ndarray:
     """One rollout, one token at a time."""
-    rewards, base = rows.rewards.tolist(), rows.base.tolist()
+    rewards, base = rows.rewards.tolist(), slow_base(rows, config.base)
     correct, groups = rows.correct.tolist(), rows.groups.tolist()
     mask, logps = rows.mask.tolist(), rows.logps.tolist()
     size, width = len(rewards), len(mask[0])
@@ -163,12 +182,32 @@ def _wrap(change):
     return lambda *arguments: change(*real(*arguments))
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=str)
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.base == "grpo"], ids=str)
 def test_gamma_zero_is_the_base_bit_for_bit(option: SmoothingConfig) -> None:
     rows = random_rows(3)
     rows = dataclasses.replace(rows, base=torch.cat([torch.tensor([-0.0, 0.1 + 0.2]), rows.base[2:].double()]))
     found = smooth(rows, dataclasses.replace(option, gamma_p=0.0, gamma_n=0.0))
     assert found.numpy().tobytes() == rows.base.numpy().tobytes()
+
+
+@pytest.mark.parametrize("name", ["maxrl", "f-grpo"])
+def test_gamma_zero_on_another_base_is_that_method(name: str) -> None:
+    rows, method = random_rows(3), get(name)
+    assert method.advantages is not None
+    alone = method.advantages(rows, method.options)
+    assert not torch.equal(alone, rows.base)
+    tokens = rows.mask.sum(dim=1) > 0
+    assert torch.equal(smooth(rows, SmoothingConfig(base=name)), alone)  # type: ignore[arg-type]
+    both = smooth(rows, SmoothingConfig(0.3, 0.07, base=name)) - alone  # type: ignore[arg-type]
+    on_grpo = smooth(rows, SmoothingConfig(0.3, 0.07)) - rows.base
+    np.testing.assert_allclose(both[tokens].numpy(), on_grpo[tokens].numpy(), rtol=1e-9, atol=1e-9)
+
+
+def test_another_base_is_made_from_the_rewards_of_the_task() -> None:
+    with pytest.raises(ValueError, match="base='maxrl' cannot go with place='reward'"):
+        SmoothingConfig(0.3, base="maxrl", place="reward")
+    with pytest.raises(ValueError, match="base='ppo' must be one of grpo, maxrl, f-grpo"):
+        SmoothingConfig(0.3, base="ppo")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean", "token"])
