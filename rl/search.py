@@ -1,8 +1,9 @@
-"""`python -m rl.search SEARCH`: choose each method's coefficients, one run per candidate, on validation problems alone.
+"""`python -m rl.search SEARCH`: choose each method's coefficients on pilot seeds, by validation problems alone.
 
-Every method gets the same number of candidates and the same steps on the same pilot seed. The score of a run is the
-mean of Pass@1 and Pass@1024 on the validation problems at its last step. All runs, losers too, go into
-`search-EXPERIMENT.json`; with `--methods`, those of other methods that are in it stay.
+Every method gets the same number of candidates, the same steps and the same pilot seeds. The score of a run is the
+mean of Pass@1 and Pass@1024 on the validation problems, over the validations in the last fifth of its steps; the score
+of a candidate is the mean over the pilot seeds. All runs, losers too, go into `search-EXPERIMENT.json`; with
+`--methods`, those of other methods that are in it stay.
 """
 
 from __future__ import annotations
@@ -25,72 +26,96 @@ from rl import runs
 from rl.progress import duration
 from rl.runs import Metrics
 from rl.settings import nearest
+from rl.trajectory import LAST_PART
 
 SCORED = ("val/pass@1", "val/pass@1024")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate of one method, and the experiment name that its run goes by."""
+    """One run: a candidate of a method, a pilot seed, and the experiment name that the run goes by."""
 
     method: str
     options: dict[str, Any]
+    seed: int
     name: str
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: an experiment's YAML, the pilot seed, the steps of each run, the trials."""
+    """What is searched. experiment: its YAML. train: what its runs have other than it, `steps` first of all."""
 
     experiment: Path
-    seed: int
-    steps: int
+    seeds: tuple[int, ...]
+    train: dict[str, Any]
     trials: tuple[Trial, ...]
 
 
 def read(path: Path) -> Search:
     """Read the YAML of a search; ValueError, in one line, if it is not one or gives methods unequal budgets."""
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict) or set(found) != {"experiment", "seed", "steps", "candidates"}:
-        raise ValueError(f"{path}: wanted exactly the keys experiment, seed, steps, candidates")
+    if not isinstance(found, dict) or set(found) != {"experiment", "seeds", "train", "candidates"}:
+        raise ValueError(f"{path}: wanted exactly the keys experiment, seeds, train, candidates")
+    if not (isinstance(found["train"], dict) and "steps" in found["train"]):
+        raise ValueError(f"{path}: train must say the steps of a run")
     budgets = {method: len(options) for method, options in found["candidates"].items()}
     if len(set(budgets.values())) != 1:
         raise ValueError(f"{path}: methods must have equally many candidates, not {budgets}")
     stem = Path(found["experiment"]).stem
     trials = tuple(
-        Trial(method, options, f"{stem}-search-{number}")
+        Trial(method, options, seed, f"{stem}-search-{number}")
         for method, candidates in found["candidates"].items()
         for number, options in enumerate(candidates)
+        for seed in found["seeds"]
     )
-    return Search(path.parent / found["experiment"], int(found["seed"]), int(found["steps"]), trials)
+    return Search(path.parent / found["experiment"], tuple(found["seeds"]), found["train"], trials)
 
 
 def run(search: Search, trial: Trial, out: Path) -> dict[str, Any]:
     """Train the trial (or find it done); its options, score and curve, or why it failed."""
-    folder = runs.folder_of(out, trial.name, search.seed, trial.method)
+    folder = runs.folder_of(out, trial.name, trial.seed, trial.method)
     assignments = [
         f"name={trial.name}",
-        f"train.steps={search.steps}",
+        f"train={json.dumps(search.train)}",
         f"methods.{trial.method}={json.dumps(trial.options)}",
     ]
     command = [sys.executable, "-m", "rl.train", str(search.experiment), "--method", trial.method]
-    command += ["--seed", str(search.seed), "--out", str(out)]
+    command += ["--seed", str(trial.seed), "--out", str(out)]
     command += [word for assignment in assignments for word in ("--set", assignment)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return {"method": trial.method, "options": trial.options, "score": None, "failure": last}
+        return {"method": trial.method, "options": trial.options, "seed": trial.seed, "score": None, "failure": last}
     rows = [row for row in Metrics(folder / "metrics.jsonl").rows() if SCORED[0] in row]
     curve = [{"step": row["step"], **{key: row[key] for key in SCORED}} for row in rows]
-    score = sum(curve[-1][key] for key in SCORED) / len(SCORED)
-    return {"method": trial.method, "options": trial.options, "score": score, "curve": curve}
+    return {
+        "method": trial.method,
+        "options": trial.options,
+        "seed": trial.seed,
+        "score": score(curve, search.train["steps"]),
+        "curve": curve,
+    }
+
+
+def score(curve: list[dict[str, Any]], steps: int) -> float:
+    """The mean of what is scored, over the validations after the first four fifths of `steps`."""
+    last = [row for row in curve if row["step"] > steps - steps // LAST_PART]
+    return sum(row[key] for row in last for key in SCORED) / (len(last) * len(SCORED))
 
 
 def best(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The options with the highest score, for each method that has a finished run."""
+    """For each method, the options with the highest mean score over seeds; those with a failed run do not count."""
+    scores: dict[tuple[str, str], list[float | None]] = {}
+    for one in results:
+        scores.setdefault((one["method"], json.dumps(one["options"])), []).append(one["score"])
+    means = {
+        key: sum(found) / len(found)
+        for key, values in scores.items()
+        if (found := [v for v in values if v is not None]) and len(found) == len(values)
+    }
     chosen: dict[str, dict[str, Any]] = {}
-    for result in sorted((r for r in results if r["score"] is not None), key=lambda r: -r["score"]):
-        chosen.setdefault(result["method"], result["options"])
+    for (method, options), _ in sorted(means.items(), key=lambda item: -item[1]):
+        chosen.setdefault(method, json.loads(options))
     return chosen
 
 
@@ -131,17 +156,21 @@ def main() -> int:
             shown = f"{result['score']:.4f}" if result["score"] is not None else result["failure"]
             left = (time.time() - started) / len(results) * (len(trials) - len(results))
             eta = f", ETA {duration(left)}" if left else ""
-            print(f"{len(results)}/{len(trials)} {trial.method} {trial.options}: {shown}{eta}", flush=True)
+            print(
+                f"{len(results)}/{len(trials)} {trial.method} {trial.options} seed {trial.seed}: {shown}{eta}",
+                flush=True,
+            )
     config = {
         "search": options.search.name,
         "experiment": search.experiment.name,
-        "steps": search.steps,
+        "train": search.train,
+        "seeds": list(search.seeds),
         "methods": sorted(wanted),
     }
     path = options.out / "runs" / f"search-{search.experiment.stem}.json"
     kept, earlier = others(path, wanted)
     record = {"chosen": best(kept + results), "trials": kept + results, "earlier": earlier}
-    write_json(path, {**record, "manifest": manifest(config, search.seed, started)})
+    write_json(path, {**record, "manifest": manifest(config, search.seeds[0], started)})
     print(f"chosen: {record['chosen']}; all trials in {path}")
     return 0 if all(result["score"] is not None for result in results) else 1
 

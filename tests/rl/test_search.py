@@ -34,18 +34,24 @@ def test_the_regime_names_the_candidates_that_are_searched() -> None:
 
 def test_unequal_budgets_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "search.yaml"
-    path.write_text("experiment: e.yaml\nseed: 1\nsteps: 2\ncandidates: {ds-grpo: [{gamma_p: 1}], entropy-bonus: []}\n")
+    path.write_text(
+        "experiment: e.yaml\nseeds: [1]\ntrain: {steps: 2}\ncandidates: {ds-grpo: [{gamma_p: 1}], entropy-bonus: []}\n"
+    )
     with pytest.raises(ValueError, match="equally many candidates"):
         search.read(path)
 
 
-def test_the_best_score_wins_and_failures_do_not() -> None:
-    trials = [
-        {"method": "a", "options": {"x": 1}, "score": 0.2},
-        {"method": "a", "options": {"x": 2}, "score": 0.4},
-        {"method": "b", "options": {"x": 3}, "score": None},
-    ]
+def test_the_best_mean_over_seeds_wins_and_failures_do_not() -> None:
+    rows = [("a", 1, 0, 0.9), ("a", 1, 1, 0.1), ("a", 2, 0, 0.6), ("a", 2, 1, 0.5)]
+    rows += [("a", 3, 0, 0.99), ("a", 3, 1, None), ("b", 3, 0, None)]
+    trials = [{"method": m, "options": {"x": x}, "seed": seed, "score": score} for m, x, seed, score in rows]
     assert search.best(trials) == {"a": {"x": 2}}
+    assert search.best([trial for trial in trials if trial["seed"] == 0 and trial["score"]]) == {"a": {"x": 3}}
+
+
+def test_the_score_is_the_mean_over_the_last_fifth() -> None:
+    curve = [{"step": step, "val/pass@1": step / 100, "val/pass@1024": 0.5} for step in range(0, 101, 10)]
+    assert search.score(curve, 100) == pytest.approx((0.95 + 0.5) / 2)
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
