@@ -76,6 +76,50 @@ def test_large_counts_are_exact():
     assert metrics.pass_at_k(4, 2, 2) == float(Fraction(5, 6))
 
 
+def exactly(n, c, k):
+    return 1 - Fraction(math.comb(n - c, k), math.comb(n, k))
+
+
+@st.composite
+def counts_of_any_size(draw):
+    """n up to 20,000, with c and k of every order of magnitude."""
+    n = draw(st.integers(1, 20_000))
+    c, k = (min(n, int(n ** draw(st.floats(0, 1)))) for _ in range(2))
+    return n, draw(st.sampled_from([0, c, n - c])), draw(st.sampled_from([k, max(1, n - k)]))
+
+
+@settings(deadline=None, max_examples=300)
+@given(counts_of_any_size())
+def test_pass_at_k_is_exact_at_every_size(case):
+    n, c, k = case
+    wanted = exactly(n, c, k)
+    found = Fraction(metrics.pass_at_k(n, c, k))
+    assert abs(found - wanted) <= wanted / 10**14
+    if min(c, k) <= 1024:  # where recorded evaluations lie: rounded once
+        assert found == Fraction(float(wanted))
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(5_000_000, 1_100, 1_300), (10**7, 2_000, 1_100), (3_000, 1_100, 1_100)])
+def test_pass_at_k_by_logs_is_exact_where_it_is_far_from_one(n, c, k):
+    # Both counts are large, so the integers are left; 1 − the product is .25, .20 and nearly 1.
+    missed = Fraction(math.perm(n - c, k), math.perm(n, k))
+    assert metrics.pass_at_k(n, c, k) == pytest.approx(float(1 - missed), rel=1e-14)
+
+
+def test_many_samples_take_no_big_integers(monkeypatch):
+    assert metrics.pass_at_k(100_000, 1, 50_000) == 0.5
+    assert metrics.pass_at_k(100_000, 3, 50_000) == float(exactly(100_000, 3, 50_000))
+
+    def comb(n, k):  # seconds a value at n = 10^5, and milliseconds for a few factors: count the factors, not the time
+        assert min(k, n - k) <= 1024
+        return math.comb(n, k)
+
+    monkeypatch.setattr(metrics, "comb", comb)
+    for c in (40, 1_024, 1_025, 49_999, 99_999):
+        assert 1 - 1e-12 < metrics.pass_at_k(100_000, c, 50_000) <= 1
+    assert metrics.distinct_at_k(100_000, [49_999, 1], 50_000) == 1.5
+
+
 @pytest.mark.parametrize(
     ("n", "c", "k", "match"), [(4, 2, 5, "k=5"), (4, 2, 0, "k=0"), (4, 5, 2, "c=5"), (4, -1, 2, "c=-1")]
 )
