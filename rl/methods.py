@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -211,7 +211,7 @@ def get(name: str, **overrides: Any) -> Method:
     variant that differs in nothing from its method.
     """
     if kind(name) not in METHODS:
-        raise ValueError(f"unknown method {name!r}; {_nearest(kind(name), METHODS)}")
+        raise ValueError(f"unknown method {name!r}; {nearest(kind(name), METHODS)}")
     if is_variant(name) and not (overrides and re.fullmatch("[a-z0-9-]+", name.partition(MARK)[2])):
         raise ValueError(f"{name}: a variant needs a name in small letters after {MARK}, and options of its own")
     method = dataclasses.replace(METHODS[kind(name)], name=name)
@@ -220,7 +220,7 @@ def get(name: str, **overrides: Any) -> Method:
         if key in method.fixed:
             raise ValueError(f"{name}: option {key!r} is what the name stands for and cannot be set")
         if key not in settings:
-            raise ValueError(f"{name}: unknown option {key!r}; {_nearest(key, settings)}")
+            raise ValueError(f"{name}: unknown option {key!r}; {nearest(key, settings)}")
         if isinstance(settings[key], float) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"{name}: {key}={value!r} must be a number")
         low, high = method.bounds.get(key, (-math.inf, math.inf))
@@ -237,7 +237,9 @@ def get(name: str, **overrides: Any) -> Method:
     return dataclasses.replace(method, options=changed, trl=trl)
 
 
-def _nearest(word: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of an error message on an unknown word: the nearest right one, and all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
     listed = ", ".join(sorted(known)) or "none"
     return (f"did you mean {close[0]!r}? " if close else "") + f"(known: {listed})"

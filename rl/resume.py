@@ -51,8 +51,6 @@ class ExactTrainer(DSGRPOTrainer):
             self.train()
             return
         self._step = checkpoint.state["micro_steps"]
-        if self.history is not None:
-            self.history.load(checkpoint.folder)
         self.train(resume_from_checkpoint=str(checkpoint.folder))
 
     def save_whole(self, target: Path, base: Path) -> None:
@@ -80,8 +78,6 @@ class ExactTrainer(DSGRPOTrainer):
                 self.accelerator.wait_for_everyone()
                 if main:
                     _unnest(staging)
-                    if self.history is not None:
-                        self.history.save(staging)
                     runs.seal(staging, step, {"micro_steps": self._step})
             if main:
                 runs.prune(self.checkpoints)

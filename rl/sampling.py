@@ -14,11 +14,15 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from rl.checkpoint import SAFELY, load_tokenizer
 from rl.engines import need_vllm
+from rl.generation import only_what_is_asked
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How completions are drawn: `n` per prompt. top_p 1 and top_k 0 leave the distribution whole."""
+    """How completions are drawn: `n` per prompt. top_p 1 and top_k 0 leave the distribution whole.
+
+    Nothing else acts on it: a checkpoint's own sampling settings (penalties, min_p, …) stay off.
+    """
 
     n: int
     temperature: float
@@ -96,7 +100,7 @@ def _transformers(model: Any, tokenizer: Any, prompts: Sequence[str], sampling: 
     found: list[list[Completion]] = [[] for _ in prompts]
     training = model.training
     model.eval()
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.random.fork_rng(), torch.no_grad(), only_what_is_asked(model):
         torch.manual_seed(sampling.seed)
         for start in range(0, len(owners), sampling.rows):
             chunk = owners[start : start + sampling.rows]

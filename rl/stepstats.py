@@ -13,7 +13,7 @@ class TermStatistics:
     """Sums over all rows since the last `collect`; they stay on the device, so adding to them waits for nothing."""
 
     def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(8, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(9, dtype=torch.float64, device=device)
         self.empty = True
 
     def add(self, base: torch.Tensor, shaped: torch.Tensor, mask: torch.Tensor) -> None:
@@ -31,19 +31,31 @@ class TermStatistics:
             term = shaped - base
             size = term.abs()
         has = (size != 0).to(self._sums.dtype)
-        rows = (size, base.abs(), has, term, term**2, has * length, has * length**2, term * length)
+        rows = (
+            size,
+            base.abs(),
+            has,
+            term,
+            term**2,
+            has * length,
+            has * length**2,
+            term * length,
+            torch.ones_like(size),
+        )
         self._sums += torch.stack([row.sum() for row in rows])
         self.empty = False
 
     def collect(self, accelerator: Any) -> dict[str, float]:
-        """`ds_share` and `ds_length_corr` over all processes, NaN where undefined; begins anew."""
+        """`ds_term`, `ds_base`, `ds_share`, `ds_length_corr` over all processes, NaN where undefined; begins anew."""
         sums = accelerator.reduce(self._sums, reduction="sum").tolist()
         self._sums = torch.zeros_like(self._sums)
         self.empty = True
-        size, base, n, term, term2, length, length2, product = sums
+        size, base, n, term, term2, length, length2, product, rows = sums
         covariance = n * product - term * length
         spread = (n * term2 - term**2) * (n * length2 - length**2)
         return {
+            "ds_term": size / rows,
+            "ds_base": base / rows,
             "ds_share": size / (size + base) if size + base > 0 else math.nan,
             "ds_length_corr": covariance / math.sqrt(spread)
             if spread > 1e-12 * (n * term2) * (n * length2)

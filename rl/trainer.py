@@ -2,19 +2,26 @@
 
 In a TRL script two lines change: the import, and `DSGRPOTrainer(..., method="ds-grpo")` for `GRPOTrainer(...)`.
 
-Where the term is applied. With the log-probs of the old policy at hand (several iterations per batch, vLLM's
-importance sampling), once per generation batch, before TRL buffers it. On-policy TRL computes no such log-probs; then a
-row that needs no other row gets its term inside the loss, from the log-probs computed there anyway: TRL reads the
-advantages after them. Methods that look at entropies always get them there, at every update. Methods that need whole
-groups do the same when a micro-batch is the whole generation batch of the only process; otherwise one pass without
-gradient comes before. Nothing is applied in evaluation.
+Where the term is applied: last, on the advantages as all other classes left them. With the log-probs of the old policy
+at hand (several iterations per batch, vLLM's importance sampling), once per generation batch, when TRL has buffered it.
+On-policy TRL computes no such log-probs; then a row that needs no other row gets its term inside the loss, from the
+log-probs computed there anyway: TRL reads the advantages after them. Methods that look at entropies always get them
+there, at every update. Methods that need whole groups do the same when a micro-batch is the whole generation batch of
+the only process; otherwise, and for a subclass with a loss of its own, one pass without gradient comes before. Nothing
+is applied in evaluation. A step whose rows did not get the term that they waited for is an error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,15 +30,18 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
 from rl import methods
+from rl.firstbatches import FirstBatches
+from rl.generation import changes_of_the_law, only_what_is_asked
 from rl.history import History
 from rl.methods import Method
 from rl.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
 from rl.stepstats import TermStatistics, distinct_correct
 
-# A correctness function has the signature of a TRL reward function and returns True, False or None (unscorable).
-Correctness = Callable[..., list[bool | None]]
-# An answers function has the same signature and returns what makes two correct answers the same one.
-Answers = Callable[..., list[Any]]
+# A correctness function is called as a TRL reward function is, may be a coroutine as one may, and returns True, False
+# or None (unscorable) for each completion; 1, 0 and NaN mean the same, as Python, NumPy and torch numbers.
+Correctness = Callable[..., Any]
+# An answers function is called likewise and returns what makes two correct answers the same one.
+Answers = Callable[..., Any]
 
 # What TRL's forward pass takes from a generation batch besides tokens; images and the like.
 FORWARD_KEYS = (
@@ -52,16 +62,20 @@ class DSGRPOTrainer(GRPOTrainer):
     """`GRPOTrainer` for any method of `rl.methods`; all other arguments are TRL's.
 
     method: a name, or a `Method` from `rl.methods.get` where options matter. correctness: decides which rollouts count
-    as correct, incorrect or unscorable; by default the only reward function decides (1, 0, anything else).
-    answers: tells answers apart, in the metric `distinct_correct` and for methods that compare them; by default the
-    completion's text.
+    as correct, incorrect or unscorable; by default the only reward function decides (1, 0, anything else), and of
+    several the one that is named. answers: tells answers apart, in the metric `distinct_correct` and for methods that
+    compare them; by default the completion's text.
+
+    Rollouts are drawn with the settings of `args` alone; a checkpoint's own (penalties, min_p, …) stay off.
 
     Logs besides TRL's metrics: `distinct_correct` (mean over groups of the number of distinct correct answers),
-    `ds_share` (the part of |advantage| that the method's term makes up: sum |term| / (sum |term| + sum |base|)) and
-    `ds_length_corr` (correlation of the term with completion length over rows that have one).
+    `ds_term` and `ds_base` (mean size per row of the method's term and of the advantage without it), `ds_share` (the
+    part of |advantage| that the term makes up: sum |term| / (sum |term| + sum |base|)) and `ds_length_corr`
+    (correlation of the term with completion length over rows that have one). `log_completions` shows the advantages
+    with the term.
 
-    Raises ValueError for an unknown method, for TRL arguments that contradict it, and for several reward functions
-    without `correctness`.
+    Raises ValueError for an unknown method, for TRL arguments that contradict it, for several reward functions without
+    `correctness`, and in training for rewards from which it cannot be told what is correct.
     """
 
     model: Any  # transformers allows None, and args of other trainers
@@ -74,42 +88,76 @@ class DSGRPOTrainer(GRPOTrainer):
         args: GRPOConfig | None = None,
         *rest: Any,
         method: Method | str = "ds-grpo",
-        correctness: Correctness | None = None,
+        correctness: Correctness | str | None = None,
         answers: Answers | None = None,
         **kwargs: Any,
     ) -> None:
-        self.method = methods.get(method) if isinstance(method, str) else method
+        self.method = as_method(method, kwargs)
         args = configured(args or GRPOConfig("ds-grpo"), self.method)
         super().__init__(model, reward_funcs, args, *rest, **kwargs)
         self._shaping = self.method.options if self.method.options and self.method.options.active else None
         if self._shaping and correctness is None and len(self.reward_funcs) != 1:
             raise ValueError(
                 f"correctness=None with {len(self.reward_funcs)} reward functions: a sum of rewards does not say "
-                "what is correct; pass `correctness`"
+                f"what is correct; pass `correctness`, a function or one of {', '.join(self.reward_func_names)}"
             )
         self.correctness = correctness
+        self._deciding = self._column(correctness) if isinstance(correctness, str) else 0
         self.answers = answers
         self._term_statistics = TermStatistics(self.accelerator.device)
+        self._first_batches = FirstBatches(self.method, self.reward_func_names[self._deciding])
         self._scored: dict[str, torch.Tensor] | None = None
         self.history = History() if self.method.history else None
         self._awaiting_logps: dict[str, Any] | None = None
+        self._waiting = False  # whether rows of this step still wait for their term
+        self._generated = False  # whether the batch that TRL has buffered is a new one
+        self._own_loss = any(
+            getattr(type(self), name) is not getattr(DSGRPOTrainer, name) for name in ("compute_loss", "_compute_loss")
+        )
+        self._shown: dict[int, float] | None = None  # for `log_completions`: advantages with the term, by row
+        extra = args.generation_kwargs if isinstance(args.generation_kwargs, dict) else {}
+        asked = changes_of_the_law({**vars(args), **extra})
+        if self._shaping and asked:
+            listed = ", ".join(f"{name}={value!r}" for name, value in asked.items())
+            warnings.warn(
+                f"{listed}: rollouts come from another law than the policy's, and {self.method.name} reads "
+                "log-probabilities of the policy, truncated or penalized by nothing",
+                stacklevel=2,
+            )
+
+    def _column(self, name: str) -> int:
+        if name not in self.reward_func_names:
+            raise ValueError(
+                f"correctness={name!r}: no such reward function; {methods.nearest(name, self.reward_func_names)}"
+            )
+        return self.reward_func_names.index(name)
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        """As TRL's, without what the checkpoint's own generation settings would add."""
+        with only_what_is_asked(self.accelerator.unwrap_model(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: Any
     ) -> torch.Tensor:
         """As TRL's; keeps the gathered rewards, correctness and answers, and logs the distinct correct answers."""
         per_function = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        columns = {key: [row[key] for row in inputs] for key in inputs[0] if key not in _NOT_COLUMNS}
-        call = {"prompts": prompts, "completions": completions, "completion_ids": completion_ids_list, **columns}
-        if self.correctness is None:
-            correct = correct_from_rewards(per_function)
+        call: dict[str, Any] = {key: [row[key] for row in inputs] for key in inputs[0] if key not in _NOT_COLUMNS}
+        call |= {"prompts": prompts, "completions": completions, "completion_ids": completion_ids_list}
+        call |= {"trainer_state": self.state, "log_extra": self._log_completion_extra, "log_metric": self._log_metric}
+        if self.environments is not None:
+            call["environments"] = self.environments
+        mode, size = self._mode_and_group_size()
+        if callable(self.correctness):
+            codes = _as_codes(_result("correctness", self.correctness(**call), len(prompts)))
+            correct = self.accelerator.gather(torch.tensor(codes, device=per_function.device))
         else:
-            verdicts = _as_codes(self.correctness(**call, trainer_state=self.state), len(prompts))
-            correct = self.accelerator.gather(torch.tensor(verdicts, device=per_function.device))
+            correct = correct_from_rewards(per_function, self._deciding)
+        if self._shaping is not None and mode == "train":
+            self._first_batches.look(correct, None if callable(self.correctness) else per_function[:, self._deciding])
         rewards = (per_function * self.reward_weights.to(per_function.device)).nansum(dim=1)
 
-        texts = completions if self.answers is None else self.answers(**call, trainer_state=self.state)
-        mode, size = self._mode_and_group_size()
+        texts = completions if self.answers is None else _result("answers", self.answers(**call), len(prompts))
         everyone = gather_object([str(text) for text in texts])
         found = distinct_correct(correct.tolist(), everyone, size)
         self._metrics[mode]["distinct_correct"].append(found)
@@ -121,26 +169,63 @@ class DSGRPOTrainer(GRPOTrainer):
         return per_function
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        """As TRL's; applies the method, or attaches what `_compute_loss` needs to apply it."""
+        """As TRL's; attaches what the method needs to know of each row."""
         output = super()._generate_and_score_completions(inputs)
         mode, size = self._mode_and_group_size()
+        self._generated = mode == "train"
+        self._shown = None
         if self._shaping is None or mode == "eval":
             return output
         assert self._scored is not None
         rows = len(output["advantages"])
-        local = slice(self.accelerator.process_index * rows, (self.accelerator.process_index + 1) * rows)
+        start = self.accelerator.process_index * rows
         everyone = {**self._scored, "groups": torch.arange(len(self._scored["correct"])) // size}
-        mine = {key: value[local].to(output["advantages"].device) for key, value in everyone.items()}
+        device = output["advantages"].device
+        output.update({f"{_ROWS}{key}": value[start : start + rows].to(device) for key, value in everyone.items()})
+        if self.log_completions:
+            self._shown = {}
+            output[_NUMBER] = torch.arange(start, start + rows, device=device)
 
-        logps = output.get("old_per_token_logps")
         alone = self.accelerator.num_processes == 1 and self.args.steps_per_generation == 1
-        if logps is None and self._shaping.whole_groups and not alone:
-            logps = self._logps_without_gradient(output)
-        if logps is None or self.method.entropies:
-            output.update({f"{_ROWS}{key}": value for key, value in mine.items()})
-        else:
-            output["advantages"] = self._shaped(output, logps, mine)
+        if not self.method.entropies:
+            if "old_per_token_logps" in output:
+                output[f"{_ROWS}logps"] = output["old_per_token_logps"]
+            elif self._own_loss or (self._shaping.whole_groups and not alone):
+                output[f"{_ROWS}logps"] = self._logps_without_gradient(output)
         return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """As TRL's; a new batch whose log-probs are known gets its term here, after everybody else's changes."""
+        inputs = super()._prepare_inputs(generation_batch)
+        if not self.model.training or self._shaping is None:
+            return inputs
+        if self._generated and f"{_ROWS}logps" in inputs:
+            slices: Any = self._buffered_inputs
+            self._shape_all(slices)
+        self._generated = False
+        self._waiting = f"{_ROWS}correct" in inputs
+        return inputs
+
+    def _shape_all(self, slices: list[dict[str, Any]]) -> None:
+        """Apply the method to the whole generation batch of this process, which TRL has cut into slices."""
+        keys = [key for key in slices[0] if key.startswith(_ROWS) or key in _SHAPED_FROM]
+        whole = {key: torch.cat([part[key] for part in slices]) for key in keys}
+        mine = {key.removeprefix(_ROWS): whole[key] for key in keys if key.startswith(_ROWS)}
+        shaped = self._shaped(whole, mine.pop("logps"), mine)
+        for part, advantages in zip(slices, shaped.split([len(part["advantages"]) for part in slices])):
+            part["advantages"] = advantages
+            for key in [key for key in part if key.startswith(_ROWS)]:
+                del part[key]
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As TRL's. Raises RuntimeError if the rows of this step did not get the term that they waited for."""
+        loss = super().training_step(*args, **kwargs)
+        if self._waiting:
+            raise RuntimeError(
+                f"{type(self).__name__}: this step's loss did not apply {self.method.name!r}, which reads the "
+                "entropies of the loss's own pass; let `_compute_loss` call super()._compute_loss(model, inputs)"
+            )
+        return loss
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """As TRL's; when the rows still wait for their term, this very pass supplies what it is made of."""
@@ -158,6 +243,7 @@ class DSGRPOTrainer(GRPOTrainer):
         found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         inputs, self._awaiting_logps = self._awaiting_logps, None
         if inputs is not None:
+            self._waiting = False
             mine = {key.removeprefix(_ROWS): value for key, value in inputs.items() if key.startswith(_ROWS)}
             if self.method.entropies:
                 mine["entropies"] = found[1].detach()
@@ -180,6 +266,9 @@ class DSGRPOTrainer(GRPOTrainer):
         shaped = self.method.advantages(rows, self._shaping)[start : start + count, ...]
         shaped = shaped[:, : logps.shape[1]] if shaped.dim() == 2 else shaped
         self._term_statistics.add(inputs["advantages"], shaped, mask)
+        if self._shown is not None:
+            flat = shaped if shaped.dim() == 1 else (shaped * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+            self._shown.update(zip(inputs[_NUMBER].tolist(), flat.tolist()))
         return shaped
 
     def _gathered(self, rows: Rollouts) -> Rollouts:
@@ -210,13 +299,54 @@ class DSGRPOTrainer(GRPOTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL's, with what the term did since the last call."""
         if self.model.training and not self._term_statistics.empty:
-            for key, value in self._term_statistics.collect(self.accelerator).items():
+            found = self._term_statistics.collect(self.accelerator)
+            self._first_batches.look_at_size(found["ds_term"], found["ds_base"])
+            for key, value in found.items():
                 self._metrics["train"][key] = [value]
+        if self.model.training and self._shown is not None:
+            advantages: Any = self._logs["advantages"]
+            for row, advantage in gather_object([*self._shown.items()]):
+                advantages[row] = advantage
         super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """As TRL's, with the answers of earlier batches where the method counts them."""
+        super()._save_checkpoint(model, trial)
+        if self.history is not None and self.args.should_save:
+            self.history.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As TRL's, likewise. Raises FileNotFoundError for a checkpoint that lacks the counts."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.history is not None and checkpoint is not None:
+            self.history.load(Path(checkpoint))
 
 
 _ROWS = "rollouts_"  # begins the keys of a generation batch that `Rollouts` is made of
+_NUMBER = "row_number"  # of a row in the whole generation batch
+_SHAPED_FROM = ("advantages", "completion_mask", "tool_mask", _NUMBER)
 _NOT_COLUMNS = ("prompt", "completion", "completion_ids")
+
+
+def as_method(method: Any, keywords: Mapping[str, Any]) -> Method:
+    """The method meant by the trainer's argument `method`, a name or a `Method`.
+
+    keywords: the trainer's other arguments. Raises ValueError where options of a method are among them, and for
+    anything else than a name or a `Method`.
+    """
+    known = {key for other in methods.METHODS.values() for key in other.settings()}
+    astray = sorted(known & set(keywords))
+    name = method if isinstance(method, str) else getattr(method, "name", "ds-grpo")
+    if astray:
+        given = ", ".join(f"{key}={keywords[key]!r}" for key in astray)
+        raise ValueError(f"{given}: an option of the method; pass method=methods.get({name!r}, {given})")
+    if isinstance(method, Method):
+        return method
+    if not isinstance(method, str):
+        raise ValueError(
+            f"method={method!r}: must be a name, or a method with its options: methods.get('ds-grpo', gamma_p=0.1)"
+        )
+    return methods.get(method)
 
 
 def configured(args: GRPOConfig, method: Method) -> GRPOConfig:
@@ -234,15 +364,24 @@ def configured(args: GRPOConfig, method: Method) -> GRPOConfig:
     for key, value in asked.items():
         if getattr(args, key) not in (default[key], value):
             raise ValueError(
-                f"{key}={getattr(args, key)!r} contradicts method {method.name!r}, which asks for {value!r}"
+                f"{key}={getattr(args, key)!r} contradicts method {method.name!r}, which asks for {value!r}; "
+                + _way_out(method, key, getattr(args, key))
             )
         setattr(args, key, value)
     return args
 
 
-def correct_from_rewards(per_function: torch.Tensor) -> torch.Tensor:
-    """Three-valued correctness (B,) of the first reward function's values: exactly 1, exactly 0, anything else."""
-    reward = per_function[:, 0]
+def _way_out(method: Method, key: str, value: Any) -> str:
+    if key == "scale_rewards" and value == "none" and "std" in method.settings():
+        return f"for advantages without division by the std pass method=methods.get({method.name!r}, std=False)"
+    if key in method.settings():
+        return f"it is an option of the method: pass method=methods.get({method.name!r}, {key}={value!r})"
+    return "leave it out, or take another method"
+
+
+def correct_from_rewards(per_function: torch.Tensor, deciding: int = 0) -> torch.Tensor:
+    """Three-valued correctness (B,) by one reward function's values: exactly 1, exactly 0, anything else."""
+    reward = per_function[:, deciding]
     correct = torch.full(reward.shape, UNSCORABLE, dtype=torch.long, device=reward.device)
     return correct.masked_fill(reward == 1, CORRECT).masked_fill(reward == 0, INCORRECT)
 
@@ -253,11 +392,32 @@ def answer_ids(answers: Sequence[str]) -> torch.Tensor:
     return torch.tensor([known.setdefault(answer, len(known)) for answer in answers])
 
 
-def _as_codes(verdicts: list[bool | None], rows: int) -> list[int]:
-    if len(verdicts) != rows:
-        raise ValueError(f"correctness returned {len(verdicts)} verdicts for {rows} completions")
-    codes = {True: CORRECT, False: INCORRECT, None: UNSCORABLE}
+def _result(name: str, found: Any, rows: int) -> list[Any]:
+    """What a function of the user's returned, awaited where it is a coroutine; one value for each completion."""
+    if inspect.isawaitable(found):
+        awaited = found
+
+        async def wait() -> Any:
+            return await awaited
+
+        with ThreadPoolExecutor(1) as other:  # this thread may have a loop of its own, in a notebook for instance
+            found = other.submit(asyncio.run, wait()).result()
+    values = [*found]
+    if len(values) != rows:
+        raise ValueError(f"{name} returned {len(values)} values for {rows} completions")
+    return values
+
+
+def _as_codes(verdicts: Iterable[Any]) -> list[int]:
+    codes = []
     for verdict in verdicts:
-        if verdict is not None and not isinstance(verdict, bool):
-            raise ValueError(f"correctness returned {verdict!r}; a verdict is True, False or None")
-    return [codes[verdict] for verdict in verdicts]
+        try:
+            value = math.nan if verdict is None else float(verdict) if not isinstance(verdict, str) else None
+        except (TypeError, ValueError):
+            value = None
+        if value not in (0.0, 1.0) and not (value is not None and math.isnan(value)):
+            raise ValueError(
+                f"correctness returned {verdict!r}; a verdict is True, False or None (1, 0 and NaN mean the same)"
+            )
+        codes.append(UNSCORABLE if math.isnan(value) else CORRECT if value else INCORRECT)
+    return codes

@@ -273,6 +273,15 @@ def test_answers_decide_what_is_distinct(tmp_path: Path) -> None:
         ),
         ({"method": "entropy-bonus"}, {"entropy_coef": 0.5}, "entropy_coef=0.5"),
         ({"reward_funcs": [WORLD.reward, WORLD.reward]}, {}, "correctness=None with 2 reward functions"),
+        ({"correctness": "rewards"}, {}, "correctness='rewards': no such reward function; did you mean 'reward'"),
+        ({"method": "ds-grpo"}, {"scale_rewards": "none"}, r"methods.get\('ds-grpo', std=False\)"),
+        ({"method": "kl-base"}, {"beta": 0.5}, r"methods.get\('kl-base', beta=0.5\)"),
+        (
+            {"gamma_p": 0.3},
+            {},
+            r"gamma_p=0.3: an option of the method; pass method=methods.get\('ds-grpo', gamma_p=0.3\)",
+        ),
+        ({"method": {"gamma_p": 0.3}}, {}, "must be a name, or a method with its options"),
     ],
 )
 def test_contradictions_are_refused(keywords: dict, settings: dict, message: str, tmp_path: Path) -> None:
@@ -282,7 +291,12 @@ def test_contradictions_are_refused(keywords: dict, settings: dict, message: str
 
 @pytest.mark.parametrize(
     ("verdicts", "message"),
-    [([True] * 3, "3 verdicts for 8 completions"), ([1.0] * 8, "returned 1.0; a verdict is True, False or None")],
+    [
+        ([True] * 3, "3 values for 8 completions"),
+        ([0.5] * 8, "returned 0.5; a verdict is True, False or None"),
+        (["1"] * 8, "returned '1'; a verdict is"),
+        ([[]] * 8, r"returned \[\]; a verdict is"),
+    ],
 )
 def test_bad_verdicts_are_named(verdicts: list, message: str, tmp_path: Path) -> None:
     args = WORLD.settings(tmp_path, per_device_train_batch_size=8, max_steps=1)

@@ -239,7 +239,11 @@ def test_settings_that_are_relied_on_exist() -> None:
         "_calculate_rewards",
         "_compute_loss",
         "_generate_and_score_completions",
+        "_generate_single_turn",
         "_get_per_token_logps_and_entropies",
+        "_load_optimizer_and_scheduler",
+        "_prepare_inputs",
+        "_save_checkpoint",
     ]
 
 
