@@ -286,7 +286,16 @@ def _check_trl(train: TrainConfig) -> None:
             raise ConfigError(f"train.trl.{key}: is set elsewhere")
         if key not in known:
             raise ConfigError(f"train.trl.{key}: TRL has no such argument{nearest(key, known - taken)}")
+        if key in NOT_RESUMED:
+            raise ConfigError(f"train.trl.{key}: no run could be resumed exactly, {NOT_RESUMED[key]} would be lost")
 
+
+# Arguments of TRL with state that no checkpoint holds: what of it
+NOT_RESUMED = {
+    "sync_ref_model": "the reference model that follows the policy",
+    "save_only_model": "the optimizer",
+    "ignore_data_skip": "the place in the order of prompts",
+}
 
 # Arguments of TRL that `rl.train` sets itself: exact resuming and the run folder rest on them.
 MANAGED = (

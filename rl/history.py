@@ -30,6 +30,10 @@ class History:
         write_json(folder / FILE, self._counts)
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` wrote."""
+        """Take up what `save` wrote. Raises ValueError if `folder` holds no counts."""
+        if not (folder / FILE).exists():
+            raise ValueError(
+                f"{folder}: no {FILE}; the checkpoint was saved by a method that counts no earlier answers"
+            )
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
         self._counts = {prompt: Counter(counts) for prompt, counts in found.items()}

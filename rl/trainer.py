@@ -310,13 +310,23 @@ class DSGRPOTrainer(GRPOTrainer):
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """As TRL's, with the answers of earlier batches where the method counts them."""
+        """As TRL's, with the answers of earlier batches where the method counts them.
+
+        Raises ValueError amid a generation batch then: TRL draws it again on resume, and it would count twice.
+        """
+        lasts = self.args.steps_per_generation * self.num_iterations
+        if self.history is not None and self._step % lasts:
+            raise ValueError(
+                f"step {self.state.global_step}: {self.method.name!r} counts earlier answers, and a checkpoint amid a "
+                f"generation batch would count some twice; let save_steps be a multiple of the {lasts} micro-steps "
+                f"that one lasts (gradient_accumulation_steps={self.args.gradient_accumulation_steps} make a step)"
+            )
         super()._save_checkpoint(model, trial)
         if self.history is not None and self.args.should_save:
             self.history.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As TRL's, likewise. Raises FileNotFoundError for a checkpoint that lacks the counts."""
+        """As TRL's, likewise. Raises ValueError for a checkpoint that lacks the counts."""
         super()._load_optimizer_and_scheduler(checkpoint)
         if self.history is not None and checkpoint is not None:
             self.history.load(Path(checkpoint))

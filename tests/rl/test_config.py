@@ -54,6 +54,8 @@ def test_no_setting_of_training_has_a_silent_default() -> None:
         ("train={steps: 100, num_iterations: 3}", "train.steps: 100 must be a multiple of 3"),
         ("train.trl={vllm_mod: colocate}", "train.trl.vllm_mod: TRL has no such argument; did you mean 'vllm_mode'?"),
         ("train.trl={seed: 1}", "train.trl.seed: is set elsewhere"),
+        ("train.trl={sync_ref_model: true}", "train.trl.sync_ref_model: no run could be resumed exactly"),
+        ("train.trl={save_only_model: true}", "the optimizer would be lost"),
         ("trian.steps=1", "trian: no such section; did you mean 'train'?"),
         ("task.name=cuntdown", "task.name: no task is called 'cuntdown'; did you mean 'countdown'?"),
         ("task.numbers=9", "task.numbers=9"),
