@@ -203,18 +203,45 @@ METHODS: dict[str, Method] = {
     )
 }
 
+# The DS term as a source has it, named after it; for comparisons, in no exhibit. docs/choosing_gamma.md says more.
+PRESETS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("paper-eq6", "DS as in Eq. 6", smooth, SmoothingConfig(gamma_p=0.01, gamma_n=0.01)),
+        Method(
+            "authors-sep25",
+            "DS as in an author's code of September 2025: each token's own log-prob",
+            smooth,
+            SmoothingConfig(gamma_p=0.01, gamma_n=0.01, reduction="token"),
+        ),
+        Method(
+            "authors-nov25",
+            "DS as in the same code from November 2025 on: mean log-prob at the reward, no std",
+            smooth,
+            SmoothingConfig(gamma_p=0.01, gamma_n=0.01, reduction="mean", place="reward", std=False),
+        ),
+        Method(
+            "maxrl-repo",
+            "DS as in MaxRL's repository: mean log-prob (its std has ddof 0, TRL's 1)",
+            smooth,
+            SmoothingConfig(gamma_p=0.05, gamma_n=0.05, reduction="mean"),
+        ),
+    )
+}
+
 
 def get(name: str, **overrides: Any) -> Method:
-    """The method called `name`, its defaults replaced by `overrides` (options, or TRL arguments that belong to it).
+    """The method or preset called `name`, its defaults replaced by `overrides` (options, or its TRL arguments).
 
     Raises ValueError for an unknown name or option (naming the nearest right one), for a value out of bounds, and for a
     variant that differs in nothing from its method.
     """
-    if kind(name) not in METHODS:
-        raise ValueError(f"unknown method {name!r}; {nearest(kind(name), METHODS)}")
+    known = {**METHODS, **PRESETS}
+    if kind(name) not in known:
+        raise ValueError(f"unknown method {name!r}; {nearest(kind(name), known)}")
     if is_variant(name) and not (overrides and re.fullmatch("[a-z0-9-]+", name.partition(MARK)[2])):
         raise ValueError(f"{name}: a variant needs a name in small letters after {MARK}, and options of its own")
-    method = dataclasses.replace(METHODS[kind(name)], name=name)
+    method = dataclasses.replace(known[kind(name)], name=name)
     settings = method.settings()
     for key, value in overrides.items():
         if key in method.fixed:

@@ -7,9 +7,11 @@ import json
 import math
 
 import pytest
+import torch
 
 from rl.logprob import LogprobConfig
-from rl.methods import METHODS, get
+from rl.methods import METHODS, PRESETS, get
+from rl.rollouts import Rollouts, normalise
 from rl.smoothing import SmoothingConfig
 from rl.variants import is_variant, kind
 
@@ -30,7 +32,7 @@ def test_every_promised_method_is_there() -> None:
     assert set(NAMES) <= set(METHODS)
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", [*METHODS, *PRESETS])
 def test_every_entry_is_whole(name: str) -> None:
     method = get(name)
     assert method.name == name
@@ -57,6 +59,20 @@ def test_defaults_do_what_the_names_say() -> None:
     assert isinstance(penalty, LogprobConfig)
     assert bonus.gamma > 0 > penalty.gamma
     assert options["ds-grpo"] == SmoothingConfig(gamma_p=0.01, gamma_n=0.01)
+
+
+def test_presets_are_their_sources() -> None:
+    """Term of a correct and of a wrong rollout of two tokens at log-probs −1 and −3, in a group of two."""
+    logps, mask = torch.tensor([[-1.0, -3.0], [-1.0, -3.0]]), torch.ones(2, 2)
+    rewards, groups = torch.tensor([1.0, 0.0]), torch.tensor([0, 0])
+    base = normalise(rewards, groups, std=True)
+    rows = Rollouts(rewards, base, logps, mask, correct=torch.tensor([1, 0]), groups=groups)
+    found = {name: method.advantages(rows, method.options) for name, method in PRESETS.items()}  # type: ignore[misc]
+    sign = torch.tensor([1.0, -1.0])
+    torch.testing.assert_close(found["paper-eq6"], base + 0.01 * 4 * sign)
+    torch.testing.assert_close(found["authors-sep25"], base[:, None] - 0.01 * logps * sign[:, None])
+    torch.testing.assert_close(found["authors-nov25"], torch.tensor([0.5, -0.5]) + 0.01 * 2 * sign)
+    torch.testing.assert_close(found["maxrl-repo"], base + 0.05 * 2 * sign)
 
 
 def test_overrides_reach_options_and_trl() -> None:
