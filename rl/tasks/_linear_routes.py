@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import gcd
 
 MAX_TEXT = 2048
 _ITEM = r"(?:[0-9]{0,6}x|[0-9]{1,6})"
@@ -43,6 +44,23 @@ def _sum(x: int, one: int) -> str:
     if x == 0:
         return f"- {-one}" if one < 0 else str(one)
     return f"{_factor(x)}x" + (_signed(one) if one else "")
+
+
+def collected(equation: Equation) -> Equation:
+    """A x = B with A > 0: all x on one side, all numbers on the other; nothing is divided."""
+    x = equation.m * equation.p - equation.s
+    one = equation.t - equation.r - equation.m * equation.q
+    return Equation(abs(x), 0, 0, one if x > 0 else -one)
+
+
+def primitive(equation: Equation) -> Equation:
+    """Brackets opened, divided by the greatest common divisor of its numbers, sides and sign in a fixed order."""
+    m, p, q, r = equation.m, equation.p, equation.q, equation.r
+    left, right = (m * p, m * q + r), (equation.s, equation.t)
+    divisor = gcd(*left, *right)
+    first, second = ((x // divisor, one // divisor) for x, one in (left, right))
+    ways = [(*one, *other) for one, other in ((first, second), (second, first))]
+    return Equation(*max(ways + [(-a, -b, -c, -d) for a, b, c, d in ways]))
 
 
 def steps(now: Equation) -> Iterator[Equation]:

@@ -14,6 +14,8 @@ import numpy as np
 
 MOVES = {"U": 1, "R": 2, "D": 4, "L": 8}
 """A move → the bit of an open passage that way in a cell's code."""
+_MIRRORED = {"U": "U", "R": "L", "D": "D", "L": "R"}
+_TRANSPOSED = {"U": "L", "R": "D", "D": "R", "L": "U"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,39 @@ class Grid:
                 further = cell + self.offsets[move]
                 if self.codes[cell] & MOVES[move] and hopeful >> further & 1:
                     waiting.append((further, entered | 1 << further, moves + move))
+
+
+def images(grid: Grid) -> list[Grid]:
+    """The eight images of `grid` under the symmetries of the square: turned, mirrored, both. Some may be equal."""
+    found: list[Grid] = []
+    for _ in range(4):
+        grid = _transposed(grid)
+        found.append(grid)
+        grid = _mirrored(grid)
+        found.append(grid)
+    return found
+
+
+def _moved(moves: dict[str, str]) -> tuple[int, ...]:
+    """The code of a cell → its code when each move becomes that of `moves`."""
+    return tuple(sum(MOVES[moves[move]] for move in MOVES if code & MOVES[move]) for code in range(16))
+
+
+_MIRRORED_CODES, _TRANSPOSED_CODES = _moved(_MIRRORED), _moved(_TRANSPOSED)
+
+
+def _mirrored(grid: Grid) -> Grid:
+    """Left and right exchanged."""
+    rows = [grid.codes[begin : begin + grid.columns] for begin in range(0, len(grid.codes), grid.columns)]
+    return Grid(grid.columns, tuple(_MIRRORED_CODES[code] for row in rows for code in reversed(row)))
+
+
+def _transposed(grid: Grid) -> Grid:
+    """Rows and columns exchanged."""
+    columns = [grid.codes[first :: grid.columns] for first in range(grid.columns)]
+    return Grid(
+        len(grid.codes) // grid.columns, tuple(_TRANSPOSED_CODES[code] for column in columns for code in column)
+    )
 
 
 def _walls(rows: int, columns: int) -> list[tuple[int, int]]:

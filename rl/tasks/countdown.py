@@ -107,11 +107,18 @@ def _problems(config: CountdownConfig) -> tuple[Problem, ...]:
     return found
 
 
-def splits(config: CountdownConfig) -> dict[str, list[Problem]]:
-    """`train`, `validation` and `heldout`, disjoint as pairs of a multiset of numbers and a target.
+def canonical_problem(problem: Problem) -> tuple[str]:
+    """The numbers in ascending order and the target: two problems are the same iff both agree.
 
-    Two problems are the same iff both agree: no scaling or shift of the numbers keeps a calculation's value in step,
-    so there is no other symmetry. With `shuffled` the three have one distribution; with `drawn` they have not, and
+    No scaling or shift of the numbers keeps a calculation's value in step, so there is no other symmetry.
+    """
+    return ("-".join(map(str, sorted(problem.numbers))) + f"={problem.target}",)
+
+
+def splits(config: CountdownConfig) -> dict[str, list[Problem]]:
+    """`train`, `validation` and `heldout`; no two hold the same problem (`canonical_problem`).
+
+    With `shuffled` the three have one distribution; with `drawn` they have not, and
     validation and held-out do not depend on `config.problems`.
     """
     found = _problems(config)

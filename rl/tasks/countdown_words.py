@@ -18,8 +18,10 @@ import numpy as np
 
 from rl.tasks import countdown
 from rl.tasks._rows import Data, DataError, Refused, from_hub, lines, say_left_out
-from rl.tasks.countdown import Problem
+from rl.tasks.countdown import Problem, canonical_problem
 from rl.tasks.verdicts import Verdict
+
+__all__ = ["CountdownWordsConfig", "answer", "canonical_problem", "data", "normalised", "splits", "verify"]
 
 COLUMNS = ("nums", "target")
 MAX_NUMBER = 9999
@@ -129,7 +131,9 @@ def _problems(config: CountdownWordsConfig) -> tuple[Problem, ...]:
 
 
 def splits(config: CountdownWordsConfig) -> dict[str, list[Problem]]:
-    """`train` and `heldout`, disjoint as multisets and targets; `heldout` does not depend on `config.train`.
+    """`train` and `heldout`, no two of which hold the same problem (`canonical_problem`): random parts of all problems.
+
+    `heldout` does not depend on `config.train`.
 
     `validation` is empty. Raises DataError if the data cannot be read or holds too few problems.
     """

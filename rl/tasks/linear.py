@@ -13,21 +13,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
-from rl.tasks._linear_routes import Equation, canonical, routes
+from rl.tasks._classes import deal
+from rl.tasks._linear_routes import Equation, canonical, collected, primitive, routes
 from rl.tasks.math_grading import shared
 from rl.tasks.verdicts import Verdict
 
 _FRUITLESS = 10_000
+_DEAL = 0xDEA1  # a random stream of its own, apart from the one that draws
 OTHER = "other"
 """The form of right answers whose steps are no valid route."""
 
 
 @dataclass(frozen=True)
 class LinearConfig:
-    """Which equations there are, and how they are split. Every split holds the levels in turn."""
+    """Which equations there are, and how they are split. Problems are drawn from the levels in turn."""
 
     levels: int
     """1 to 4: the levels 1 … levels."""
@@ -38,15 +41,20 @@ class LinearConfig:
     max_answer: int
     """Answers are drawn from 1 … max_answer."""
     problems: int
-    """Distinct problems in all; what validation and held-out leave is for training."""
+    """Distinct problems that are drawn; what validation and held-out leave is for training."""
     validation: int
     heldout: int
     seed: int
     name: str = "linear"
+    split: Literal["classes", "drawn"] = "classes"
+    """`classes`: no two splits hold equations that are the same in another guise. `drawn`: the first that were drawn
+    are validation and held-out, and only the very same equation is kept apart."""
 
     def __post_init__(self) -> None:
         if self.name != "linear":
             raise ValueError(f"name={self.name!r}: this task is called linear")
+        if self.split not in ("classes", "drawn"):
+            raise ValueError(f"split={self.split!r}: classes or drawn")
         if not 1 <= self.levels <= 4:
             raise ValueError(f"levels={self.levels}: between 1 and 4")
         for field, least in (("max_coefficient", 3), ("max_constant", 1), ("max_answer", 1)):
@@ -112,8 +120,42 @@ def _problems(config: LinearConfig) -> tuple[Problem, ...]:
     return tuple(found.values())
 
 
+def canonical_problem(problem: Problem) -> tuple[str, ...]:
+    """Canonical forms of a problem; two problems are the same iff they share one.
+
+    1. The collected equation A x = B, A > 0: the same for equations that differ by terms added to both sides, by
+       brackets opened, sides exchanged or the sign. It names the problem's class.
+    2. The equation without brackets, divided by the greatest common divisor of its numbers: the same for equations
+       that differ by a factor, too.
+    3. Its routes: a right answer to one equation is then a right answer to the other.
+
+    The collected equation is not divided, so a factor and added terms together make another problem. Otherwise only
+    the answer would be left: all equations with one answer would be the same, and a held-out answer could not occur in
+    training.
+    """
+    return (f"collected {collected(problem.equation)}", f"divided {primitive(problem.equation)}", *solutions(problem))
+
+
+@cache
+def _dealt(config: LinearConfig) -> dict[str, list[Problem]]:
+    found = _problems(config)
+    features = [(one.benchmark, one.answer, collected(one.equation).p) for one in found]
+    rng = np.random.default_rng([config.seed, _DEAL])
+    forms = [canonical_problem(one) for one in found]
+    dealt = deal(forms, features, config.validation, config.heldout, rng)
+    return {split: [found[index] for index in indices] for split, indices in dealt.items()}
+
+
 def splits(config: LinearConfig) -> dict[str, list[Problem]]:
-    """`train`, `validation` and `heldout`, disjoint; validation and held-out do not depend on `config.problems`."""
+    """`train`, `validation` and `heldout`, disjoint.
+
+    With `classes` no two hold the same problem (`canonical_problem`), and they are alike in level, answer and collected
+    coefficient; the problems that are the same as one held out are in no split, so that training is smaller than what
+    validation and held-out leave. Raises ValueError if there are too few classes. With `drawn`, validation and
+    held-out do not depend on `config.problems`.
+    """
+    if config.split == "classes":
+        return {split: list(problems) for split, problems in _dealt(config).items()}
     drawn = _problems(config)
     first, second = config.validation, config.validation + config.heldout
     return {"train": list(drawn[second:]), "validation": list(drawn[:first]), "heldout": list(drawn[first:second])}

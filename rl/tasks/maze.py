@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, pairwise
+from typing import Literal
 
 import numpy as np
 
-from rl.tasks._maze_grid import MOVES, Grid, draw
+from rl.tasks._classes import deal
+from rl.tasks._maze_grid import MOVES, Grid, draw, images
 from rl.tasks.verdicts import Verdict
 
 MAX_LENGTH = 4096
 _BLANKS = str.maketrans("", "", " \t\r\n")
 _FRUITLESS = 1000
+_DEAL = 0xDEA1  # a random stream of its own, apart from the one that draws
 _START, _GOAL = 16, 32
 _MOVE, _TURN = 0.25, 0.5
 _FIRST = {"R": 0.0, "D": 0.1, "L": 0.2, "U": 0.3}
@@ -43,15 +46,20 @@ class MazeConfig:
     max_solutions: int
     """A problem with more solutions is drawn anew: they are all listed."""
     problems: int
-    """Distinct problems in all; what validation and held-out leave is for training."""
+    """Distinct problems that are drawn; what validation and held-out leave is for training."""
     validation: int
     heldout: int
     seed: int
     name: str = "maze"
+    split: Literal["classes", "drawn"] = "classes"
+    """`classes`: no two splits hold the same grid, not even turned or mirrored. `drawn`: the first that were drawn are
+    validation and held-out, and only the very same grid, start and goal are kept apart."""
 
     def __post_init__(self) -> None:
         if self.name != type(self).name:
             raise ValueError(f"name={self.name!r}: this task is called {type(self).name}")
+        if self.split not in ("classes", "drawn"):
+            raise ValueError(f"split={self.split!r}: classes or drawn")
         for field in ("rows", "columns"):
             if not 2 <= getattr(self, field) <= 12:
                 raise ValueError(f"{field}={getattr(self, field)}: between 2 and 12")
@@ -144,8 +152,37 @@ def _problems(config: MazeConfig) -> tuple[Problem, ...]:
     return found
 
 
+def canonical_problem(problem: Problem) -> tuple[str]:
+    """The first of the eight images of the problem's grid, turned and mirrored, in the order of their texts.
+
+    Two problems are the same iff they have the same grid but for these symmetries, whatever start and goal are. The end
+    of an answer is an answer from each cell on the way, and an answer read backwards leads from goal to start. So
+    the answers to a problem hold answers to others on its grid, and all problems on a grid are joined that way.
+    """
+    return (min(f"{image.columns}/" + "".join(f"{code:x}" for code in image.codes) for image in images(problem.grid)),)
+
+
+@cache
+def _dealt(config: MazeConfig) -> dict[str, list[Problem]]:
+    found = _problems(config)
+    ways = [list(solutions(one)) for one in found]
+    features = [(min(map(len, each)), len(each).bit_length()) for each in ways]  # the shortest way, and how many
+    rng = np.random.default_rng([config.seed, _DEAL])
+    forms = [canonical_problem(one) for one in found]
+    dealt = deal(forms, features, config.validation, config.heldout, rng)
+    return {split: [found[index] for index in indices] for split, indices in dealt.items()}
+
+
 def splits(config: MazeConfig) -> dict[str, list[Problem]]:
-    """`train`, `validation` and `heldout`, disjoint; validation and held-out do not depend on `config.problems`."""
+    """`train`, `validation` and `heldout`, disjoint.
+
+    With `classes` no two hold the same problem (`canonical_problem`), and they are alike in the length of the shortest
+    way and the number of ways. Further problems on a grid of validation or held-out are in no split, so training is
+    smaller than what these leave. Raises ValueError if there are too few grids. With `drawn`, validation and held-out
+    do not depend on `config.problems`.
+    """
+    if config.split == "classes":
+        return {split: list(problems) for split, problems in _dealt(config).items()}
     drawn = _problems(config)
     first, second = config.validation, config.validation + config.heldout
     return {"train": list(drawn[second:]), "validation": list(drawn[:first]), "heldout": list(drawn[first:second])}

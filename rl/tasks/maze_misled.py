@@ -10,9 +10,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rl.tasks import maze
-from rl.tasks.maze import MazeConfig, Problem, effort, max_symbols, solutions, verify, vocabulary
+from rl.tasks.maze import (
+    MazeConfig,
+    Problem,
+    canonical_problem,
+    effort,
+    max_symbols,
+    solutions,
+    verify,
+    vocabulary,
+)
 
-__all__ = ["MisledConfig", "effort", "max_symbols", "mistake", "solutions", "splits", "verify", "vocabulary"]
+__all__ = [
+    "MisledConfig",
+    "canonical_problem",
+    "effort",
+    "max_symbols",
+    "mistake",
+    "solutions",
+    "splits",
+    "verify",
+    "vocabulary",
+]
 
 MISTAKEN = 0.8
 """The share of a problem's supervised answers that is its mistake, where it has one."""

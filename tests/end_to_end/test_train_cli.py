@@ -96,6 +96,17 @@ def test_gpu_experiment_walked_with_a_small_model(name: str, tmp_path: Path) -> 
     assert {value.dtype for value in weights.values()} == {torch.float32}  # the master weights
 
 
+@pytest.mark.parametrize("name", ["linear", "maze-perfect", "maze-looped", "maze-misled"])
+def test_leakfree_experiment_walked_with_a_small_model(name: str, tmp_path: Path) -> None:
+    small = ["task.problems=1500", "task.validation=10", "task.heldout=20", "train.steps=3", "train.prompts=4"]
+    small += ["base={layers: 1, width: 32, heads: 2, feedforward: 64, steps: 20, batch: 32, warmup: 5}"]
+    small += ["train.num_generations=4", "train.save_every=1", "train.validate_every=3"]
+    config = read(ROOT / "rl" / "experiments" / "cpu" / f"{name}-leakfree.yaml", small)
+    train.train(config, "ds-grpo", 0, tmp_path, replace=False)
+    folder = folder_of(tmp_path, f"{name}-leakfree", 0, "ds-grpo")
+    assert [row["step"] for row in Metrics(folder / "metrics.jsonl").rows()] == [0, 1, 2, 3]
+
+
 def test_wrong_path_and_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main([str(tmp_path / "x.yaml"), "--method", "grpo", "--seed", "0"]) == 2
     assert "no such file" in capsys.readouterr().err

@@ -23,7 +23,15 @@ from rl.tasks import _linear_routes, linear
 from rl.tasks._linear_routes import Equation, canonical, routes
 
 CONFIG = linear.LinearConfig(
-    levels=4, max_coefficient=6, max_constant=6, max_answer=6, problems=600, validation=40, heldout=80, seed=1
+    levels=4,
+    max_coefficient=6,
+    max_constant=6,
+    max_answer=6,
+    problems=600,
+    validation=40,
+    heldout=80,
+    seed=1,
+    split="drawn",
 )
 X = sympy.Symbol("x")
 EXAMPLE = linear.problem(3, Equation(6, -4, 2, 8))  # 6 x - 4 = 2 x + 8
@@ -195,6 +203,7 @@ def test_multiplicity_is_low_but_not_one() -> None:
         ("validation", -1),
         ("seed", -1),
         ("name", "linaer"),
+        ("split", "shuffled"),
     ],
 )
 def test_bad_config_is_named(field: str, value: Any) -> None:
@@ -220,7 +229,7 @@ def test_the_task_by_name_and_its_experiment() -> None:
 
 def test_a_base_model_is_made_and_evaluated_by_level(tmp_path: Any) -> None:
     whole = load(ROOT / "rl" / "experiments" / "cpu" / "linear.yaml")
-    small = linear.LinearConfig(2, 4, 4, 4, 60, 6, 10, 0)
+    small = linear.LinearConfig(2, 4, 4, 4, 60, 6, 10, 0, split="drawn")
     assert isinstance(whole.base, pretrain.BaseConfig)
     base = dataclasses.replace(whole.base, layers=1, width=32, heads=2, feedforward=64, steps=150, batch=64, warmup=5)
     folder = pretrain.base_model(SimpleNamespace(scale="cpu", task=small, base=base), 0, tmp_path)

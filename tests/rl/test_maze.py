@@ -38,6 +38,7 @@ CONFIG = maze.MazeConfig(
     validation=30,
     heldout=50,
     seed=1,
+    split="drawn",
 )
 SHIFTS = {"U": (-1, 0), "R": (0, 1), "D": (1, 0), "L": (0, -1)}
 Passages = set[frozenset[tuple[int, int]]]
@@ -396,6 +397,7 @@ def test_start_and_goal_are_every_pair_far_enough_apart() -> None:
         ("heldout", -1),
         ("seed", -1),
         ("name", "labyrinth"),
+        ("split", "shuffled"),
     ],
 )
 def test_bad_config_is_named(field: str, value: Any) -> None:
@@ -406,7 +408,7 @@ def test_bad_config_is_named(field: str, value: Any) -> None:
 
 def test_more_problems_than_there_are_is_an_error() -> None:
     # A square of four cells has four trees, each with the two ways between the ends of its three passages.
-    tiny = maze.MazeConfig(2, 2, 0, 3, 3, 1, 8, 1, 1, 0)
+    tiny = maze.MazeConfig(2, 2, 0, 3, 3, 1, 8, 1, 1, 0, split="drawn")
     assert {name: len(problems) for name, problems in maze.splits(tiny).items()} == {
         "train": 6,
         "validation": 1,
@@ -437,6 +439,7 @@ def test_the_task_by_name_and_its_experiments() -> None:
     alike = {"name": perfect.name, "task": perfect.task, "base": perfect.base, "methods": perfect.methods}
     assert dataclasses.replace(looped, **alike) == perfect
     gpu = load(ROOT / "rl" / "experiments" / "gpu" / "maze-17.yaml")
+    assert gpu.task.split == "classes"
     assert (2 * gpu.task.rows + 1, 2 * gpu.task.columns + 1, gpu.task.loops) == (17, 17, 0)
     for one in (perfect, looped, gpu):
         assert one.evaluate.max_tokens == one.train.max_completion_length == maze.max_symbols(one.task) + 1
