@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -32,58 +34,103 @@ def example() -> ModuleType:
     return module
 
 
-REWARDS = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.5])
+REWARDS = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
 INDEX = ["b", "a", "b", "a", "b", "a"]  # groups that do not stand together
-MASK = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 1, 0], [1, 1, 1]])
+MASK = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 1, 0], [1, 1, 1]])
 LOGPS = -torch.arange(1.0, 19.0).reshape(6, 3) / 10
 CONFIGS = [
     SmoothingConfig(gamma_p=0.3, gamma_n=0.2),
     SmoothingConfig(gamma_p=0.3, gamma_n=0.2, reduction="mean", centring="group"),
     SmoothingConfig(gamma_p=0.3, gamma_n=0.2, reduction="token"),
     SmoothingConfig(gamma_p=0.3, gamma_n=0.2, place="reward", std=False),
+    SmoothingConfig(gamma_p=0.3, base="maxrl"),
 ]
+CODES = REWARDS.long()
 
 
-def at_the_end(rewards: torch.Tensor) -> torch.Tensor:
-    """verl puts the reward on the last token that counts."""
+def on_token(rewards: torch.Tensor, position: int = -1) -> torch.Tensor:
+    """Rewards (B,) on one token of each row; the last and the first are masked in rows of either reward."""
     found = torch.zeros(MASK.shape)
-    found[torch.arange(len(rewards)), MASK.sum(dim=1) - 1] = rewards
+    found[:, position] = rewards
     return found
 
 
-def by_hand() -> torch.Tensor:
+def by_hand(std: bool = True) -> torch.Tensor:
     """Eq. 6 with the sum, in plain Python."""
     found = []
     for i, reward in enumerate(REWARDS.tolist()):
         group = [REWARDS[j].item() for j in range(6) if INDEX[j] == INDEX[i]]
         mean = sum(group) / 3
-        std = (sum((value - mean) ** 2 for value in group) / 2) ** 0.5
+        scale = (sum((value - mean) ** 2 for value in group) / 2) ** 0.5 + 1e-4 if std else 1.0
         logp = sum(LOGPS[i, t].item() for t in range(3) if MASK[i, t])
-        term = {1.0: -0.3 * logp, 0.0: 0.2 * logp}.get(reward, 0.0)
-        found.append([((reward - mean) / (std + 1e-4) + term) * MASK[i, t].item() for t in range(3)])
+        term = -0.3 * logp if reward else 0.2 * logp
+        found.append([((reward - mean) / scale + term) * MASK[i, t].item() for t in range(3)])
     return torch.tensor(found)
 
 
-def test_equation_6_by_hand(example: ModuleType) -> None:
-    found = example.ds_advantages(at_the_end(REWARDS), MASK, LOGPS, INDEX, CONFIGS[0])
+def options(config: SmoothingConfig) -> dict[str, Any]:
+    """What `install` takes of it; `std` is said to verl."""
+    return {key: value for key, value in vars(config).items() if key != "std"}
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_equation_6_by_hand_wherever_the_reward_stands(example: ModuleType, position: int) -> None:
+    found = example.ds_advantages(on_token(REWARDS, position), MASK, LOGPS, INDEX, CODES, CONFIGS[0])
     torch.testing.assert_close(found, by_hand())
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_it_is_what_the_trainer_does(example: ModuleType, config: SmoothingConfig) -> None:
     groups = torch.tensor([1, 0, 1, 0, 1, 0])
-    correct = torch.tensor([1, 0, 0, 1, 0, -1])
-    rows = Rollouts(REWARDS, normalise(REWARDS, groups, config.std), LOGPS, MASK, correct, groups)
+    rows = Rollouts(REWARDS, normalise(REWARDS, groups, config.std), LOGPS, MASK, CODES, groups)
     wanted = smooth(rows, config)
     wanted = (wanted if wanted.dim() == 2 else wanted[:, None]) * MASK
-    found = example.ds_advantages(at_the_end(REWARDS), MASK, LOGPS, INDEX, config)
+    found = example.ds_advantages(on_token(REWARDS), MASK, LOGPS, INDEX, CODES, config)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scores", "least", "codes"),
+    [
+        ([1, 0, 0, 1], None, [1, 0, 0, 1]),
+        ([0, 0], None, [0, 0]),
+        ([1, -1, 1], 0.0, [1, 0, 1]),
+        ([2, 0.1], 1.0, [1, 0]),
+        ([1.1, 1, 0.1, 0], 1.0, [1, 1, 0, 0]),
+        ([10, 10], 10.0, [1, 1]),
+    ],
+)
+def test_what_is_correct(example: ModuleType, scores: list[float], least: float | None, codes: list[int]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert example.correctness(torch.tensor(scores, dtype=torch.float), least).tolist() == codes
+
+
+@pytest.mark.parametrize(
+    ("scores", "odd"),
+    [([1, -1], "-1"), ([2, 0.1], "2"), ([1, 0, 0.5], "0.5"), ([1.1, 0], "1.1"), ([1, math.nan], "nan")],
+)
+def test_other_rewards_are_refused_with_the_way_out(example: ModuleType, scores: list[float], odd: str) -> None:
+    with pytest.raises(ValueError, match=rf"sum to {odd}, which is neither 1 .* `install\(correct_from=X"):
+        example.correctness(torch.tensor(scores, dtype=torch.float), None)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_rewards_that_are_no_numbers_are_refused(example: ModuleType, odd: float) -> None:
+    with pytest.raises(ValueError, match=f"sum to {odd}; mend the reward function"):
+        example.correctness(torch.tensor([1.0, odd]), 0.5)
+
+
+@pytest.mark.parametrize(("least", "side"), [(0.0, "only correct"), (3.0, "only incorrect")])
+def test_a_bound_that_parts_nothing_is_said(example: ModuleType, least: float, side: str) -> None:
+    with pytest.warns(UserWarning, match=side):
+        example.correctness(torch.tensor([1.0, 0.0, 1.0]), least)
 
 
 class Verl:
     """The two modules of verl as far as the example touches them: the registry, and the caller without log-probs."""
 
-    def __init__(self) -> None:
+    def __init__(self, **handed: Any) -> None:
         registry: dict[str, Any] = {}
 
         def register_adv_est(name: str) -> Any:
@@ -93,12 +140,16 @@ class Verl:
 
             return decorator
 
-        def compute_advantage(data: Any, adv_estimator: str, config: Any = None) -> Any:
+        def compute_advantage(
+            data: Any, adv_estimator: str, norm_adv_by_std_in_grpo: bool = True, config: Any = None
+        ) -> Any:
+            uid = data.non_tensor_batch.get("uid")
             advantages, returns = registry[adv_estimator](
                 token_level_rewards=data.batch["token_level_rewards"],
                 response_mask=data.batch["response_mask"],
                 config=config,
-                index=data.non_tensor_batch["uid"],
+                **({} if uid is None else {"index": uid}),
+                **handed,
             )
             data.batch["advantages"], data.batch["returns"] = advantages, returns
             return data
@@ -108,34 +159,91 @@ class Verl:
 
 
 def data(**changes: Any) -> Any:
-    batch = {"token_level_rewards": at_the_end(REWARDS), "response_mask": MASK, "old_log_probs": LOGPS, **changes}
+    rewards = on_token(REWARDS)
+    batch = {"token_level_rewards": rewards, "token_level_scores": rewards, "response_mask": MASK}
+    batch |= {"old_log_probs": LOGPS, **changes}
     return SimpleNamespace(
         batch={key: value for key, value in batch.items() if value is not None}, non_tensor_batch={"uid": INDEX}
     )
 
 
-def test_registered_it_gets_the_log_probs(example: ModuleType) -> None:
-    verl = Verl()
-    example.install(verl.core_algos, verl.ray_trainer, gamma_p=0.3, gamma_n=0.2)
+@pytest.fixture
+def verl(example: ModuleType) -> Verl:
+    found = Verl()
+    example.install(found.core_algos, found.ray_trainer, gamma_p=0.3, gamma_n=0.2)
+    return found
+
+
+def test_registered_it_gets_the_log_probs(verl: Verl) -> None:
     found = verl.ray_trainer.compute_advantage(data(), "ds_grpo").batch
     torch.testing.assert_close(found["advantages"], by_hand())
     assert torch.equal(found["advantages"], found["returns"])
 
 
-def test_it_refuses_to_go_without_the_term(example: ModuleType) -> None:
-    verl = Verl()
-    example.install(verl.core_algos, verl.ray_trainer, gamma_p=0.3, gamma_n=0.2)
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"norm_adv_by_std_in_grpo": False},
+        {"config": {"norm_adv_by_std_in_grpo": False}},
+        {"norm_adv_by_std_in_grpo": False, "config": {"norm_adv_by_std_in_grpo": False}},
+    ],
+)
+def test_the_division_by_the_std_is_verls_to_say(verl: Verl, said: dict[str, Any]) -> None:
+    found = verl.ray_trainer.compute_advantage(data(), "ds_grpo", **said).batch["advantages"]
+    torch.testing.assert_close(found, by_hand(std=False))
+
+
+def test_kl_in_the_rewards_changes_the_base_and_not_what_is_correct(example: ModuleType, verl: Verl) -> None:
+    rewards = on_token(REWARDS) + 0.1 * LOGPS * MASK
+    found = verl.ray_trainer.compute_advantage(data(token_level_rewards=rewards), "ds_grpo").batch["advantages"]
+    wanted = example.ds_advantages(rewards, MASK, LOGPS, INDEX, CODES, CONFIGS[0])
+    torch.testing.assert_close(found, wanted)
+    assert not torch.allclose(found, by_hand())
+
+
+def test_it_refuses_to_go_without_the_term(example: ModuleType, verl: Verl) -> None:
     with pytest.raises(RuntimeError, match="log-probs are not at hand"):
         verl.ray_trainer.compute_advantage(data(old_log_probs=None), "ds_grpo")
-    with pytest.raises(ValueError, match="KL in the rewards"):
-        verl.ray_trainer.compute_advantage(data(token_level_rewards=at_the_end(REWARDS - 0.01)), "ds_grpo")
+    rewards = on_token(2 * REWARDS - 1)
+    signs = data(token_level_rewards=rewards, token_level_scores=rewards)
+    with pytest.raises(ValueError, match="correct_from"):
+        verl.ray_trainer.compute_advantage(signs, "ds_grpo")
+    alone = data()
+    alone.non_tensor_batch.clear()
+    with pytest.raises(ValueError, match="lacks `uid`"):
+        verl.ray_trainer.compute_advantage(alone, "ds_grpo")
+    with pytest.raises(ValueError, match="no rollout would get a term"):
+        example.install(verl.core_algos, verl.ray_trainer)
+    with pytest.raises(ValueError, match="norm_adv_by_std_in_grpo"):
+        example.install(verl.core_algos, verl.ray_trainer, gamma_p=0.3, std=False)
 
 
-needs_verl = pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl is not installed")
+def test_rewards_of_either_sign_give_what_one_and_zero_give(example: ModuleType) -> None:
+    verl = Verl()
+    example.install(verl.core_algos, verl.ray_trainer, correct_from=0.0, gamma_p=0.3, gamma_n=0.2)
+    rewards = on_token(2 * REWARDS - 1)
+    found = verl.ray_trainer.compute_advantage(
+        data(token_level_rewards=rewards, token_level_scores=rewards), "ds_grpo"
+    ).batch["advantages"]
+    torch.testing.assert_close(found, by_hand(), rtol=0, atol=2e-4)  # 1e-4 beside the std
+
+
+def test_what_verl_hands_over_and_nobody_uses_is_named(example: ModuleType) -> None:
+    verl = Verl(reward_baselines=torch.zeros(6))
+    example.install(verl.core_algos, verl.ray_trainer, gamma_p=0.3, gamma_n=0.2)
+    with pytest.raises(ValueError, match="verl gives reward_baselines"):
+        verl.ray_trainer.compute_advantage(data(), "ds_grpo")
+
+
+needs_verl = pytest.mark.skipif(
+    importlib.util.find_spec("verl") is None,
+    reason="verl is not installed; docs/verl.md says how to run this (five minutes, no GPU)",
+)
 MINE = "from verl_ds_advantage import install\ninstall(**{options})\n"
 INSIDE = """
 import json, sys
 import numpy as np, torch
+from omegaconf import OmegaConf
 from tensordict import TensorDict
 from verl import DataProto
 from verl.trainer.config.algorithm import AlgoConfig
@@ -145,49 +253,87 @@ asked = json.loads(sys.argv[1])
 batch = {key: torch.tensor(value) for key, value in asked["batch"].items()}
 groups = {"uid": np.array(asked["index"], dtype=object)}
 keys = [f"{name}_{number}_0" for number, name in enumerate(asked["index"])]
-config = AlgoConfig(adv_estimator="ds_grpo")
+std = asked["std"]
 found = {}
-for name, call in (
-    ("v0", lambda data: ray_trainer.compute_advantage(data, "ds_grpo", config=config)),
-    ("v1", lambda data: utils.compute_advantage_for_multi_trajectories(data, keys, "ds_grpo", config=config)),
-):
-    made = call(DataProto(batch=TensorDict(dict(batch), batch_size=len(keys)), non_tensor_batch=groups)).batch
-    assert torch.equal(made["advantages"], made["returns"])
-    found[name] = made["advantages"].tolist()
+for method in asked["methods"]:
+    settings = {"adv_estimator": method, "norm_adv_by_std_in_grpo": std}
+    plain, node = AlgoConfig(**settings), OmegaConf.create(settings)  # the trainers hand over the latter
+    for name, call in (
+        ("v0", lambda data: ray_trainer.compute_advantage(data, method, norm_adv_by_std_in_grpo=std, config=node)),
+        ("config", lambda data: ray_trainer.compute_advantage(data, method, config=plain)),
+        ("v1", lambda data: utils.compute_advantage_for_multi_trajectories(
+            data, keys, method, norm_adv_by_std_in_grpo=std, config=node)),
+    ):
+        if method == "grpo" and name == "config":
+            continue  # verl's own reads the argument
+        made = call(DataProto(batch=TensorDict(dict(batch), batch_size=len(keys)), non_tensor_batch=groups)).batch
+        assert torch.equal(made["advantages"], made["returns"])
+        found[f"{method} {name}"] = made["advantages"].tolist()
 print("found", json.dumps(found))
 """
+
+
+def in_verl(
+    folder: Path, batch: dict[str, torch.Tensor], index: list[str], std: bool, methods: list[str], **asked: Any
+) -> dict[str, torch.Tensor]:
+    """Advantages by method and place of verl, where `install(**asked)` was made as docs/verl.md has it."""
+    (folder / "my_ds.py").write_text(MINE.format(options=repr(asked)))
+    places = os.pathsep.join(map(str, (folder, ROOT / "examples", ROOT)))
+    request = {
+        "batch": {key: value.tolist() for key, value in batch.items()},
+        "index": index,
+        "std": std,
+        "methods": methods,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", INSIDE, json.dumps(request)],
+        env={**os.environ, "PYTHONPATH": places, "VERL_USE_EXTERNAL_MODULES": "my_ds", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=3600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    [found] = [line.removeprefix("found ") for line in done.stdout.splitlines() if line.startswith("found ")]
+    return {name: torch.tensor(value) for name, value in json.loads(found).items()}
 
 
 @needs_verl
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_in_verl_itself_it_is_what_the_trainer_does(config: SmoothingConfig, tmp_path: Path) -> None:
-    """As it is to be used, in a process of its own: both trainers of verl, random rollouts of unequal length."""
+    """As it is to be used, in a process of its own: both trainers of verl, random rollouts, rewards anywhere."""
     generator = torch.Generator().manual_seed(0)
     rows, width, names = 24, 7, [f"prompt {row % 4}" for row in range(24)]
     lengths = torch.randint(1, width + 1, (rows,), generator=generator)
     mask = (torch.arange(width) < lengths[:, None]).long()
-    rewards = torch.randint(0, 3, (rows,), generator=generator) / 2  # 0, 1/2 (no term), 1
+    rewards = torch.randint(0, 2, (rows,), generator=generator).float()
     logps = -torch.rand(rows, width, generator=generator)
-    at_last = torch.zeros(rows, width)
-    at_last[torch.arange(rows), lengths - 1] = rewards
-    batch = {"token_level_rewards": at_last, "response_mask": mask, "old_log_probs": logps}
-    asked = {"batch": {key: value.tolist() for key, value in batch.items()}, "index": names}
-
-    (tmp_path / "my_ds.py").write_text(MINE.format(options=repr(vars(config))))
-    places = os.pathsep.join(map(str, (tmp_path, ROOT / "examples", ROOT)))
-    done = subprocess.run(
-        [sys.executable, "-c", INSIDE, json.dumps(asked)],
-        env={**os.environ, "PYTHONPATH": places, "VERL_USE_EXTERNAL_MODULES": "my_ds", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    [found] = [line.removeprefix("found ") for line in done.stdout.splitlines() if line.startswith("found ")]
+    placed = torch.zeros(rows, width)
+    placed[torch.arange(rows), torch.randint(0, width, (rows,), generator=generator)] = rewards
+    batch = {"token_level_rewards": placed, "token_level_scores": placed, "response_mask": mask}
+    batch["old_log_probs"] = logps
+    found = in_verl(tmp_path, batch, names, config.std, ["ds_grpo"], **options(config))
 
     groups = torch.arange(rows) % 4
-    correct = torch.tensor([{0.0: 0, 1.0: 1}.get(reward, -1) for reward in rewards.tolist()])
-    wanted = smooth(Rollouts(rewards, normalise(rewards, groups, config.std), logps, mask, correct, groups), config)
+    wanted = smooth(
+        Rollouts(rewards, normalise(rewards, groups, config.std), logps, mask, rewards.long(), groups), config
+    )
     wanted = (wanted if wanted.dim() == 2 else wanted[:, None]) * mask
-    for made in json.loads(found).values():
-        torch.testing.assert_close(torch.tensor(made), wanted, rtol=0, atol=1e-6)
+    assert len(found) == 3
+    for made in found.values():
+        torch.testing.assert_close(made, wanted, rtol=0, atol=1e-6)
+
+
+@needs_verl
+@pytest.mark.parametrize("std", [True, False])
+def test_beside_verls_own_grpo(tmp_path: Path, std: bool) -> None:
+    """With log-probs of 0 the term is 0: what is left is verl's, also for −1, and for rewards on masked tokens."""
+    rewards = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
+    mask = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 1, 0]])
+    batch = {"token_level_rewards": rewards, "token_level_scores": rewards, "response_mask": mask}
+    batch["old_log_probs"] = torch.zeros(4, 3)
+    found = in_verl(tmp_path, batch, ["one"] * 4, std, ["grpo", "ds_grpo"], gamma_p=0.3, gamma_n=0.2, correct_from=0.0)
+    assert len(found) == 5
+    size = 0.866 if std else 1.0
+    wanted = torch.tensor([size, size, -size, -size])[:, None] * mask
+    for made in found.values():
+        torch.testing.assert_close(made, wanted, rtol=0, atol=2e-4)
