@@ -221,7 +221,7 @@ search() { # its YAML: each method's coefficients, chosen on validation problems
 
 exhibit() { # name: drawn again only when its own script or the results that it reads have changed
     local -a reads=() options=() experiments=()
-    local source experiment scale=$SCALE
+    local source experiment where scale=$SCALE
     for source in "$OUT/theory/$1.csv" "results/theory/$1.csv"; do # the run at hand, else the committed one
         [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
     done
@@ -234,9 +234,13 @@ exhibit() { # name: drawn again only when its own script or the results that it 
     elif grep -q rl_exhibit "figures/$1.py"; then
         experiments=("$NAME") options=(--experiment "$NAME" --scale "$SCALE")
     fi
+    # experiments that a script reads beside these, with their scale: `linear:cpu`
+    experiments+=($(sed -n 's/^BESIDE = //p' "figures/$1.py" | grep -oE '"[a-z-]+": "[a-z]+"' | tr -d '" ' || :))
     local found=
     for experiment in ${experiments[@]+"${experiments[@]}"}; do
-        for source in "$OUT/runs/$experiment" "results/$scale/$experiment"; do
+        where=$scale
+        [[ $experiment != *:* ]] || where=${experiment#*:} experiment=${experiment%:*}
+        for source in "$OUT/runs/$experiment" "results/$where/$experiment"; do
             compgen -G "$source/seed*/*/eval-heldout.json" >/dev/null || continue
             found=1 reads+=(--reads "$source/seed*/*/eval-heldout.json") && break
         done

@@ -10,7 +10,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from rl.results import NotRun, ResultError, Results, load, sweep_command
 LARGE_K = 1024  # named with the primary endpoints in rl/experiments/cpu/REGIME.md, before the first DS run
 MATH_K = 64  # likewise in REGIME-linear.md
 SEEDS_FOR_A_VERDICT = 5
+EQUAL = 0.01  # differences in Pass@k within ± this count as none
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Claim:
     method: str
     reference: str
     wanted: dict[str, tuple[Quantity, int]]
+
+
+Difference = Mapping[str, Any]  # what `rl.analysis.difference` returns
 
 
 @dataclass(frozen=True)
@@ -62,24 +66,32 @@ class Finding:
     command: str
 
 
-def judge(differences: Sequence[dict[str, Any]], wanted: Sequence[int]) -> str:
+def judge(
+    differences: Sequence[Difference], wanted: Sequence[int], margin: float | None = None, universal: bool = False
+) -> str:
     """The verdict on a claim that each difference has the sign in `wanted` (+1 or −1).
 
-    reproduced: every interval lies on the claimed side. in part: at least one, not all. contradicted: at least one lies
-    on the other side and none on the claimed one. Otherwise no difference was shown at this scale. With fewer than five
-    seeds, which can show a direction but carry no verdict, `preliminary` is added.
+    reproduced: every interval lies on the claimed side. in part: at least one, the others hold zero. mixed: at least
+    one lies on each side. contradicted: at least one lies on the other side and none on the claimed one; for a
+    universal claim (`above every other`) one on the other side is enough. Where all hold zero, equal within the margin
+    if they all lie in ±margin, else undecided. With fewer than five seeds, which can show a direction but carry no
+    verdict, `preliminary` is added.
     """
     sides = [1 if found["low"] > 0 else -1 if found["high"] < 0 else 0 for found in differences]
     good = sum(side == sign for side, sign in zip(sides, wanted))
     bad = sum(side == -sign for side, sign in zip(sides, wanted))
     if good == len(wanted):
         word = "reproduced"
+    elif bad and (universal or not good):
+        word = "contradicted"
+    elif bad:
+        word = "mixed"
     elif good:
         word = "in part"
-    elif bad:
-        word = "contradicted"
+    elif margin is not None and all(-margin <= found["low"] <= found["high"] <= margin for found in differences):
+        word = f"equal within {margin:g}"
     else:
-        word = "no difference shown at this scale"
+        word = "undecided"
     few = min(found["seeds"] for found in differences) < SEEDS_FOR_A_VERDICT
     return f"{word} (preliminary: fewer than {SEEDS_FOR_A_VERDICT} seeds)" if few else word
 
@@ -106,7 +118,11 @@ def finding(claim: Claim, results: Results | None, command: str) -> Finding:
         claim.source,
         f"{results.experiment}: {claim.method} against {claim.reference}, seeds: {seeds}",
         "; ".join(show(name, value) for name, value in found.items()),
-        judge(list(found.values()), [sign for _, (_, sign) in wanted]),
+        judge(
+            list(found.values()),
+            [sign for _, (_, sign) in wanted],
+            EQUAL if all(name.startswith("ΔPass@") for name in found) else None,
+        ),
         command,
     )
 
@@ -351,7 +367,9 @@ def contest_finding(experiment: str, results: Results | None, command: str) -> F
         differences += found.values()
     seeds = min(found["seeds"] for found in differences)
     run = f"{results.experiment}: ds-grpo against {len(others)} methods, seeds: {seeds} or more"
-    return Finding(claim, source, run, ". ".join(outcomes), judge(differences, [1] * len(differences)), command)
+    return Finding(
+        claim, source, run, ". ".join(outcomes), judge(differences, [1] * len(differences), EQUAL, True), command
+    )
 
 
 def inference_finding(results: Results, command: str) -> Finding:
@@ -450,11 +468,13 @@ first DS run of their experiment, in the `REGIME*.md` of `rl/experiments/cpu/` a
 RULE = """
 ## How a verdict comes about
 
-*Reproduced*: every interval of the claim lies on the claimed side of zero. *In part*: at least one, not all.
-*Contradicted*: one lies on the other side and none on the claimed side. *No difference shown at this scale*: all hold
-zero. *Preliminary*: fewer than {seeds} seeds. *Not run*: no recorded result. The lines on the contest hold DS-GRPO
-against many methods at once: *in part* says there that it is above some of them, and may be below others, which are
-named. Their intervals are not corrected for that number: by chance alone about one in twenty lies off zero.
+*Reproduced*: every interval of the claim lies on the claimed side of zero. *In part*: at least one does, the others
+hold zero. *Mixed*: at least one lies on each side. *Contradicted*: at least one lies on the other side and none on the
+claimed side. *Equal within {equal:g}*: every interval holds zero and lies within ±{equal:g} (only Pass@k has a margin).
+*Undecided*: they hold zero and are wider. *Preliminary*: fewer than {seeds} seeds. *Not run*: no recorded result.
+The lines on the contest claim that DS-GRPO is above every other method: one that is above it at one endpoint
+contradicts them, and *in part* says that it is above some and below none. Their intervals are not corrected for the
+number of methods: by chance alone about one in twenty lies off zero.
 """
 
 LIMITS = """## What a reader must not conclude
@@ -482,7 +502,7 @@ def document(findings: Sequence[Finding], corrected: str) -> str:
     parts = [
         HEADER.format(large=LARGE_K, math=MATH_K),
         markdown_table(findings),
-        RULE.format(seeds=SEEDS_FOR_A_VERDICT),
+        RULE.format(seeds=SEEDS_FOR_A_VERDICT, equal=EQUAL),
         corrected,
         f"## Claim → command → expected output\n\n| claim | command | expected |\n| --- | --- | --- |\n{commands}\n",
         LIMITS.format(large=LARGE_K),

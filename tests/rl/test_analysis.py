@@ -191,12 +191,26 @@ def found(low: float, high: float, seeds: int = 5) -> dict[str, float]:
         ([found(0.1, 0.2), found(0.1, 0.2)], [1, 1], "reproduced"),
         ([found(0.1, 0.2), found(-0.2, -0.1)], [1, -1], "reproduced"),
         ([found(0.1, 0.2), found(-0.1, 0.1)], [1, 1], "in part"),
-        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, 1], "in part"),
+        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, 1], "mixed"),
         ([found(-0.1, 0.1), found(-0.2, -0.1)], [1, 1], "contradicted"),
-        ([found(-0.1, 0.1), found(-0.2, 0.1)], [1, 1], "no difference shown at this scale"),
+        ([found(-0.1, 0.1), found(-0.2, 0.1)], [1, 1], "undecided"),
+        ([found(-0.01, 0.004), found(-0.02, 0.001)], [1, 1], "undecided"),
+        ([found(-0.01, 0.004), found(0.0, 0.01)], [1, 1], "equal within 0.01"),
+        ([found(-0.01, 0.004), found(0.001, 0.004)], [1, 1], "in part"),
+        ([found(-0.004, -0.001)], [1], "contradicted"),
         ([found(0.1, 0.2, seeds=3)], [1], "reproduced (preliminary: fewer than 5 seeds)"),
-        ([found(float("nan"), float("nan"))], [1], "no difference shown at this scale"),
+        ([found(float("nan"), float("nan"))], [1], "undecided"),
     ],
 )
 def test_verdict_follows_from_intervals(differences: list[dict[str, float]], wanted: list[int], word: str) -> None:
-    assert judge(differences, wanted) == word
+    assert judge(differences, wanted, 0.01) == word
+
+
+def test_one_counterexample_contradicts_a_claim_about_all() -> None:
+    sides = [found(0.1, 0.2), found(-0.2, -0.1), found(-0.1, 0.1)]
+    assert judge(sides, [1, 1, 1], 0.01, universal=True) == "contradicted"
+    assert judge([sides[0], sides[2]], [1, 1], 0.01, universal=True) == "in part"
+
+
+def test_without_a_margin_nothing_is_equal() -> None:
+    assert judge([found(-1e-9, 1e-9)], [1]) == "undecided"

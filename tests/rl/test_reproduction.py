@@ -108,7 +108,7 @@ def test_ds_grpo_is_held_against_every_method_of_the_contest(tmp_path: Path) -> 
     found = contest_finding("demo", load("demo", tmp_path), "run it")
     assert found.run == "demo: ds-grpo against 3 methods, seeds: 5 or more"
     assert found.outcome.startswith("Pass@1: above ucpo; below maxrl; not told from darling. Pass@1024: ")
-    assert found.verdict == "in part"
+    assert found.verdict == "contradicted"
     only = tmp_path / "only"
     for seed in range(3):
         write_run(only, "ds-grpo", seed, np.full(40, 0.3))
