@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,11 +26,32 @@ def test_committed_candidates_are_possible_and_equally_many() -> None:
         methods.get(trial.method, **trial.options)
 
 
-def test_the_regime_names_the_candidates_that_are_searched() -> None:
-    text = (ROOT / "rl" / "experiments" / "cpu" / "REGIME.md").read_text(encoding="utf-8").replace("−", "-")
-    for trial in search.read(COMMITTED).trials:
-        for value in trial.options.values():
-            assert f"{value:g}".replace("0.", ".") in text, trial
+def announced(document: Path) -> dict[str, set[tuple[float, ...]]]:
+    """The candidates of each method, from rows like `| a, b (x, y) | (.1, .01), (.3, .02) |`."""
+    found: dict[str, set[tuple[float, ...]]] = {}
+    text = document.read_text(encoding="utf-8").replace("−", "-")
+    for names, options, values in re.findall(r"^\| ([a-z, -]+) \(([a-z_, ]+)\) \| (.+) \|$", text, re.MULTILINE):
+        numbers = [float(number) for number in re.findall(r"-?\d*\.?\d+", values)]
+        width = len(options.split(","))
+        candidates = set(zip(*(numbers[at::width] for at in range(width))))
+        assert len(candidates) * width == len(numbers)
+        found |= {name.strip(): candidates for name in names.split(",")}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("yaml", "document"),
+    [
+        ("countdown", ROOT / "rl" / "experiments" / "cpu" / "REGIME.md"),
+        ("countdown-saturated", ROOT / "docs" / "protocols" / "countdown-saturated.md"),
+    ],
+)
+def test_the_candidates_that_are_searched_are_those_that_were_announced(yaml: str, document: Path) -> None:
+    searched: dict[str, set[tuple[float, ...]]] = {}
+    for trial in search.read(COMMITTED.with_stem(yaml)).trials:
+        searched.setdefault(trial.method, set()).add(tuple(map(float, trial.options.values())))
+    written = announced(document)
+    assert {name: written.get(name) for name in searched} == searched
 
 
 def test_unequal_budgets_are_refused(tmp_path: Path) -> None:
