@@ -10,7 +10,7 @@ from math import comb, fsum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import integrate, stats
 
 _EXACT = 1024  # integers of more factors take milliseconds
 
@@ -187,3 +187,35 @@ def holm(pvalues: Mapping[str, float]) -> dict[str, float]:
         largest = max(largest, min(1.0, (len(pvalues) - rank) * pvalues[name]))
         adjusted[name] = largest
     return {name: adjusted[name] for name in pvalues}
+
+
+def tost(differences: ArrayLike, margin: float) -> float:
+    """p-value of equality within ±margin by two one-sided t-tests over per-seed differences; NaN for a single seed.
+
+    The larger of the two: below .05 the 90% t-interval lies within the margin (Schuirmann 1987).
+    """
+    x = np.asarray(differences, dtype=float)
+    if x.size < 2:
+        return float("nan")
+    if np.ptp(x) == 0:
+        return 0.0 if abs(x[0]) < margin else 1.0
+    sides = [stats.ttest_1samp(x, -margin, alternative="greater"), stats.ttest_1samp(x, margin, alternative="less")]
+    return float(max(side.pvalue for side in sides))
+
+
+def power_of_equality(n: int, sd: float, margin: float, level: float = 0.05) -> float:
+    """The chance that `tost` over `n` seeds is below `level` when the true difference is zero.
+
+    sd: of the per-seed differences, taken as known and normal. Integrates over the sample's own sd. Raises ValueError
+    for fewer than two seeds or a spread or margin that is not positive.
+    """
+    if n < 2 or not sd > 0 or not margin > 0:
+        raise ValueError(f"n={n}, sd={sd}, margin={margin}: wanted two seeds or more, and positive numbers")
+    t = stats.t.ppf(1 - level, n - 1)
+    largest = margin * np.sqrt(n) / t  # sample sd above which no mean is close enough
+
+    def density(s: float) -> float:
+        inside = 2 * stats.norm.cdf((margin * np.sqrt(n) - t * s) / sd) - 1
+        return float(inside * stats.chi2.pdf((n - 1) * s**2 / sd**2, n - 1) * 2 * (n - 1) * s / sd**2)
+
+    return float(integrate.quad(density, 0, largest, limit=200)[0])

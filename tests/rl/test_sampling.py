@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,9 +134,15 @@ def test_missing_engine_is_one_line(pair: tuple[Any, Any]) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
-def test_vllm_gives_what_transformers_gives(pair: tuple[Any, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "shipped", [{}, {"repetition_penalty": 1.5, "min_p": 0.5, "top_k": 2}], ids=["plain", "shipped"]
+)
+def test_vllm_gives_what_transformers_gives(shipped: dict[str, Any], pair: tuple[Any, Any], tmp_path: Path) -> None:
+    """Also where the checkpoint ships sampling settings of its own."""
     model, tokenizer = pair
     model.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "generation_config.json").read_text())
+    (tmp_path / "generation_config.json").write_text(json.dumps({**settings, "do_sample": True, **shipped}))
     tokenizer.save_pretrained(tmp_path)
     n = 2000
     drawn = complete(str(tmp_path), PROMPTS, changed(n=n, temperature=0.7, engine="vllm"))
