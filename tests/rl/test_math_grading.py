@@ -1,4 +1,4 @@
-"""Boxes, hard pairs of answers, and graders that hang or die: each costs one answer."""
+"""Boxes, and graders that hang or die: each costs one answer. What answers are: test_answers.py."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl.tasks import _math_worker, math_grading
+from rl.tasks.answers import read
 from rl.tasks.math_grading import MAX_ANSWER, MAX_TEXT, Grader, boxed
 
-SLOW = r"\boxed{9^{9^{9^{9}}}}"  # what is given up after three seconds
+# What is given up after three seconds: by a signal, and by the end of the process within one operation on integers.
+SLOW = r"\boxed{(x+y+z+w+1)^{60}}"
+ENDLESS = r"\boxed{\gcd(9^{9^9},3)}"
+GOLD = "(x+y+z+w+2)^{60}"
 
 
 @pytest.mark.parametrize(
@@ -37,12 +42,22 @@ SLOW = r"\boxed{9^{9^{9^{9}}}}"  # what is given up after three seconds
         (r"\boxed {7}", "7"),
         (r"$\boxed 8$", "8"),
         (r"\boxed{1} $\boxed 8$", "8"),
-        (r"\boxed 8 and \boxed{1}", "1"),
+        (r"\boxed 8 and then \boxed{1}", "1"),
+        (r"\boxed{2} and \boxed{3}", "2, 3"),  # one answer
+        (r"$\boxed{2}$, $\boxed{3}$, \text{ or } $\boxed{4}$", "2, 3, 4"),
+        (r"\boxed{2} or \boxed{2}", "2"),
+        (r"\boxed{1}. So \boxed{2}, \boxed{3}", "2, 3"),
+        (r"\boxed{5}, to be put in \boxed{}", "5"),  # an empty box hides no full one
+        (r"\boxed{5} \boxed{ }", "5"),
+        (r"<think>\boxed{5}", None),  # the thought goes on
+        (r"<think>a</think>\boxed{4}<think>\boxed{5}", "4"),
+        (r"<think>\boxed{5}</think>\boxed{6}", "6"),
+        (r"<think>\boxed{5}</think>", "5"),
         (r"\fbox{9}", "9"),
         (r"\boxedanswer{9}", None),
         (r"boxed{9}", None),
         (r"\\boxed{9}", None),  # a line break, then text
-        (r"\boxed{}", ""),
+        (r"\boxed{}", None),
         ("\\boxed{ 1\n2 }", "1\n2"),
         ("", None),
         (r"\boxed", None),
@@ -65,14 +80,15 @@ def balanced() -> st.SearchStrategy[str]:
 @given(st.lists(balanced(), min_size=1, max_size=4), balanced())
 def test_the_last_of_several_boxes_whatever_nests_in_it(contents: list[str], tail: str) -> None:
     text = "so ".join(f"\\boxed{{{content}}}" for content in contents)
-    assert boxed(text + tail) == contents[-1].strip()
+    last = [content.strip() for content in contents if content.strip()][-1:]
+    assert boxed(text + tail) == (last[0] if last else None)
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.text())
 def test_any_text_has_a_box_or_none(text: str) -> None:
     found = boxed(text)
-    assert found is None or found in text
+    assert found is None or found in text  # no text at random joins boxes
 
 
 def test_open_boxes_without_end() -> None:
@@ -83,74 +99,10 @@ def test_open_boxes_without_end() -> None:
 
 # gold, answer, right?
 PAIRS = [
-    # fractions and numbers
     (r"\frac{1}{2}", "0.5", True),
-    (r"\frac12", r"\frac{2}{4}", True),
-    (r"\frac{3}{4}", r"\dfrac{3}{4}", True),
-    ("1/2", r"\frac{1}{2}", True),
-    (r"1\frac{1}{2}", "1.5", True),
-    (r"-\frac{1}{2}", r"\frac{1}{2}", False),
-    (r"\frac{1}{3}", "0.3333333", True),
-    (r"\frac{1}{3}", "0.33", False),
-    ("1,000", "1000", True),
-    ("10^{-3}", "0.001", True),
-    ("4.5e33", r"4.5 \times 10^{33}", True),
-    ("1.2e-3", "0.0012", True),
-    ("2e3", "2e", False),
-    ("3", "3.0", True),
-    ("3", "3.0001", False),
-    ("2", "1,2,3", False),
-    ("5", r"5 \text{ or } 6", False),
-    # roots, powers, polynomials, constants
-    (r"\sqrt{8}", r"2\sqrt2", True),
-    (r"\frac{\sqrt3}{3}", r"\frac{1}{\sqrt{3}}", True),
-    ("x^2+2x+1", "(x+1)^2", True),
-    ("x^2+2x+1", "x^2+1", False),
-    (r"\pi/4", r"\frac{\pi}{4}", True),
-    (r"1\pm\sqrt{2}", r"1+\sqrt2,1-\sqrt2", True),
-    ("2+3i", "3i+2", True),
-    ("2+3i", "2-3i", False),
-    # intervals
-    ("[0,1)", "[0, 1)", True),
-    ("[0,1)", "[0,1]", False),
-    ("(0,1)", "[0,1]", False),
-    (r"(-\infty,2]\cup[3,\infty)", r"\left(-\infty, 2\right] \cup [3, \infty)", True),
-    (r"(-\infty,2]\cup[3,\infty)", r"(-\infty,2)\cup[3,\infty)", False),
-    ("0<x<1", "(0,1)", True),
-    ("(0,1)", "0<x<1", False),  # not symmetric: the gold answer comes first
-    ("x>3", r"(3,\infty)", True),
-    # sets, tuples, matrices
-    (r"\{1,2\}", r"\{2,1\}", True),
-    (r"\{1,2\}", "1, 2", True),
-    (r"\{1,2\}", "1", False),
-    (r"\{1,2\}", r"\{1,2,3\}", False),
-    (r"\left(3,\frac{\pi}{2}\right)", r"(3,\pi/2)", True),
-    ("(1,2)", "(2,1)", False),
-    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1&2\\3&4\end{bmatrix}", True),
-    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&3\\2&4\end{pmatrix}", False),
-    # units: they are left out of the comparison, wrong ones too
-    (r"10\text{ cm}", "10", True),
-    (r"10\text{ cm}", r"10\text{ m}", True),
-    (r"90^\circ", "90", True),
-    (r"\$18.90", "18.9", True),
-    (r"12\%", "0.12", True),
-    ("5", r"5\text{ apples}", True),
-    # text, letters, equations
-    (r"\text{even}", r"\text{even}", True),
-    (r"\text{even}", r"\text{odd}", False),
-    ("Thursday", r"\text{Thursday}", True),
-    (r"\text{(C)}", "C", True),
-    (r"\text{(C)}", "(D)", False),
-    ("5", r"\text{the answer is } 5", False),
-    ("x=3", "3", True),
-    ("3", "x=3", True),
-    ("3", "x=4", False),
-    # nested braces, a box in the answer, dollars
-    (r"\frac{1}{1+\frac{1}{1+\frac{1}{2}}}", r"\frac{3}{5}", True),
-    ("5", r"\boxed{5}", True),
-    ("$5$", "5", True),
-    ("5", "$5$", True),
-    # empty, and what is no mathematics
+    ("0.5", r"\frac{1}{2}", True),
+    (r"\frac{1}{2}", "0.4", False),
+    (r"\{1, 2\}", "2, 1", True),
     ("5", "", False),
     ("5", " ", False),
     ("5", "((((((", False),
@@ -173,7 +125,7 @@ def mistakes(grader: Grader) -> list[tuple[str, str]]:
     return [(gold, answer) for (gold, answer, right), grade in zip(PAIRS, grades) if grade.correct is not right]
 
 
-def test_hard_pairs(grader: Grader) -> None:
+def test_pairs(grader: Grader) -> None:
     assert mistakes(grader) == []
 
 
@@ -187,11 +139,6 @@ def test_hard_pairs(grader: Grader) -> None:
 def test_a_wrong_grader_is_noticed(grader: Grader, monkeypatch: pytest.MonkeyPatch, name: str, wrong: object) -> None:
     monkeypatch.setattr(math_grading, name, wrong)
     assert mistakes(grader) != []
-
-
-def test_answer_taken_for_gold_is_noticed() -> None:
-    assert _math_worker.judge(["0<x<1"], "(0,1)") == "correct"
-    assert _math_worker.judge(["(0,1)"], "0<x<1") == "wrong"
 
 
 def test_any_of_several_gold_answers_will_do(grader: Grader) -> None:
@@ -236,16 +183,72 @@ def test_reasons_are_given_and_counted() -> None:
         }
 
 
-def test_a_timeout_inside_costs_one_answer_and_is_not_remembered(grader: Grader) -> None:
-    def seen() -> list[bool | None]:
-        return [grade.correct for grade in grader.grade([(["1"], SLOW), (["1"], r"\boxed{1}")])]
+@pytest.mark.parametrize(("gold", "text"), [(GOLD, SLOW), ("1", ENDLESS)])
+def test_a_timeout_costs_one_answer_and_is_remembered(grader: Grader, gold: str, text: str) -> None:
+    asked = [([gold], text), ([gold], text), (["6"], r"\boxed{x\cdot 1}")]
+    reasons = [grade.reason for grade in grader.grade(asked)]
+    assert reasons == ["timeout", "timeout", "wrong"]
+    assert [grade.correct for grade in grader.grade(asked)] == [None, None, False]
+    worker = grader._workers[0]
+    assert worker is not None
+    before = _processor_time(worker.process.pid)
+    grader.grade([([gold], f"Once more: {text}") for _ in range(1000)])
+    assert _processor_time(worker.process.pid) == before  # copies cost nothing
 
-    before = grader.counts["timeout"]
-    process = grader._workers[0].process.pid if grader._workers[0] else None
-    assert seen() == [None, True]
-    assert grader.counts["timeout"] == before + 1
-    assert (("1",), "9^{9^{9^{9}}}") not in grader._known
-    assert process is None or (grader._workers[0] and grader._workers[0].process.pid == process)
+
+def _processor_time(process: int) -> int:
+    with open(f"/proc/{process}/stat") as handle:
+        fields = handle.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "9^{9^{9^9}}",
+            r"\frac{1}{9^{9^9}}",
+            r"\prod_{k=1}^{1000000} k",
+            r"\sum_{k=1}^{10^9} k^k",
+            "10000000!",
+        ),
+        *(
+            "(10^{10^{10}})!",
+            "3!!!!!",
+            "(x+1)^{100000}",
+            "x=9^{9^9}",
+            r"\{1, 9^{9^9}\}",
+            r"\log(9^{9^{9^9}})",
+            "1.5^{10^9}",
+        ),
+    ],
+)
+def test_absurd_sizes_are_refused_before_they_are_computed(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_math_worker, "_equal", lambda *_: pytest.fail("was computed"))
+        assert _math_worker.judge([asdict(read("1"))], asdict(read(text))) == "too large"
+        assert _math_worker.judge([asdict(read(text))], asdict(read("1"))) == "gold unparsed"
+
+
+def test_a_large_number_that_can_be_computed_is() -> None:
+    assert _math_worker.judge([asdict(read("2^{2024}-1"))], asdict(read("-1+4^{1012}"))) == "correct"
+    assert _math_worker.judge([asdict(read("1000!"))], asdict(read(r"1000\cdot 999!"))) == "correct"
+
+
+def test_what_is_seen_at_sight_starts_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(math_grading, "_Worker", lambda: pytest.fail("was started"))
+    texts = ["5", "6", " -5 ", "3 4", "5.", r"\text{ five }", "((", r"\binom{1000000000}{3}"]
+    with Grader() as grader:
+        found = grader.grade([(["5"], f"\\boxed{{{text}}}") for text in texts[:5]])
+        assert [grade.reason for grade in found] == ["correct", "wrong", "wrong", "no number", "correct"]
+        found = grader.grade([(["five", "x"], f"\\boxed{{{text}}}") for text in texts[5:]])
+        assert [grade.reason for grade in found] == ["correct", "unparsed", "too large"]
+        assert grader.readable([["5"], [r"\frac{1}{2}", "3 4"], ["3 4"]]) == [True, True, False]
+
+
+def test_gold_answers_that_can_be_read(grader: Grader) -> None:
+    rows = [[r"\sqrt{2}"], ["((("], ["(((", "x^2"], [r"\text{even}"], ["(1,2)"], ["9^{9^{9^9}}"], ["8 apples"]]
+    assert grader.readable(rows) == [True, False, True, True, True, False, True]
 
 
 def during(grader: Grader, action: Callable[[int], None]) -> threading.Thread:
@@ -269,17 +272,17 @@ def test_a_worker_that_dies_or_hangs_costs_one_answer(number: signal.Signals, se
     texts = [SLOW, *(f"\\boxed{{{n}}}" for n in range(5))]
     with Grader(seconds=seconds) as grader:
         thread = during(grader, lambda process: os.kill(process, number))
-        first = grader.grade([(["3"], texts[0])])
+        first = grader.grade([([GOLD], texts[0])])
         thread.join()
         assert [grade.reason for grade in first] == [reason]
         grader.seconds = 60.0
-        rest = grader.grade([(["3"], text) for text in texts[1:]])
+        rest = grader.grade([(["6/2"], text) for text in texts[1:]])
         assert [grade.correct for grade in rest] == [n == 3 for n in range(5)]
         assert grader.counts[reason] == 1
 
 
 def test_several_workers_share_a_batch_and_a_killed_idle_one_costs_nothing() -> None:
-    asked = [([str(n)], f"\\boxed{{{n % 7}}}") for n in range(14)]
+    asked = [([f"{n}/1"], f"\\boxed{{{n % 7}}}") for n in range(14)]
     with Grader(workers=2) as grader:
         assert [grade.correct for grade in grader.grade(asked)] == [n < 7 for n in range(14)]
         workers = [worker for worker in grader._workers if worker]
@@ -292,7 +295,7 @@ def test_several_workers_share_a_batch_and_a_killed_idle_one_costs_nothing() -> 
 
 
 def test_memory_without_end_costs_one_answer(grader: Grader) -> None:
-    [grade, after] = grader.grade([(["1"], r"\boxed{10000000!}"), (["1"], r"\boxed{1}")])
+    [grade, after] = grader.grade([(["1"], r"\boxed{\gcd(10^{10^{10}},10^{10^{10}})}"), (["1"], r"\boxed{2/2}")])
     assert grade.correct is not True
     assert after.correct is True
 
@@ -301,7 +304,7 @@ def test_a_worker_outlives_no_parent() -> None:
     script = (
         "import os, rl.tasks.math_grading as m\n"
         "grader = m.Grader()\n"
-        "grader.grade([(['1'], r'\\boxed{1}')])\n"
+        "grader.grade([(['1'], r'\\boxed{2/2}')])\n"
         "print(grader._workers[0].process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -329,4 +332,4 @@ def test_wrong_settings_are_named() -> None:
 def test_a_worker_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(math_grading, "_WORKER", math_grading._WORKER.with_name("nothing.py"))
     with Grader() as grader, pytest.raises(RuntimeError, match="does not start"):
-        grader.grade([(["1"], r"\boxed{1}")])
+        grader.grade([(["1"], r"\boxed{2/2}")])
