@@ -1,8 +1,8 @@
 """Benchmarks and training sets of mathematics in one form: id, question, answers.
 
 From the Hugging Face hub at a revision that the user names, or from a local JSONL with the same columns. Data is not
-trusted: a row that is too long, holds control characters, lacks what it should have, or would end the user's turn in a
-chat costs that row, and is counted.
+trusted: a row that is too long, holds control characters, lacks what it should have, would end the user's turn in a
+chat, or has an answer that cannot be read or is in several boxes costs that row, and is counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from rl.settings import nearest
 from rl.tasks._rows import DataError, Refused, from_hub, holds_control, holds_marks, lines
-from rl.tasks.math_grading import MAX_ANSWER, boxed
+from rl.tasks.math_grading import MAX_ANSWER, boxes, shared
 
 MAX_QUESTION = 20_000
 """Characters of a question."""
@@ -47,10 +47,12 @@ def _listed(value: Any) -> tuple[str, ...]:
 
 
 def _boxed(value: Any) -> tuple[str, ...]:
-    found = boxed(_text(value))
+    found = dict.fromkeys(boxes(_text(value)))
     if not found:
         raise Refused("no boxed answer")
-    return (found,)
+    if len(found) > 1:  # the last may be half an answer, and which ones belong together nobody says
+        raise Refused("several boxed answers")
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def load(name: str, path: Path | None = None, revision: str | None = None) -> Lo
 def normalised(name: str, rows: Iterable[Mapping[str, Any] | str]) -> Loaded:
     """`rows` in the one form; a text in place of a row says why that row cannot be read.
 
-    Raises DataError where not one row has the data set's columns: then it is another data set.
+    A row none of whose answers the grader can read is left out: nothing compared with it would be scored. Raises
+    DataError where not one row has the data set's columns: then it is another data set.
     """
     source = get(name)
     found = Loaded()
@@ -167,6 +170,10 @@ def normalised(name: str, rows: Iterable[Mapping[str, Any] | str]) -> Loaded:
             continue
         seen.add(item.id)
         found.items.append(item)
+    readable = shared().readable([item.answers for item in found.items])
+    if unread := readable.count(False):
+        found.refused["answer cannot be parsed"] = unread
+    found.items = [item for item, good in zip(found.items, readable) if good]
     if not found.items and columns is not None:
         raise DataError(f"{name}: wanted the columns {', '.join(source.columns)}, found {', '.join(columns)[:200]}")
     return found

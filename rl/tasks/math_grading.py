@@ -128,6 +128,8 @@ def at_sight(golds: Sequence[str], answer: str | None) -> str:
             return "correct" if mine in numbers else "wrong"
         if answer in golds:
             return "correct"
+    elif any(integer(gold) for gold in golds):
+        return "correct"
     known = [form for gold in golds if isinstance(form := _form(gold), Form)]
     if not known:
         return "gold unparsed"

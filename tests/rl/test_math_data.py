@@ -10,7 +10,7 @@ import datasets
 import pytest
 
 from rl.tasks import math_data
-from rl.tasks._rows import DataError
+from rl.tasks._rows import DataError, say_left_out
 from rl.tasks.math_data import BENCHMARKS, SOURCES, TRAINING, Source, load, normalised
 from rl.tasks.math_grading import Grader
 
@@ -177,6 +177,37 @@ def test_an_id_twice_costs_the_second_row_and_a_solution_without_a_box_its_own()
     found = normalised("aime24", [row, row, row | {"id": 61, "solution": "204"}, row | {"id": {"a": 1}}])
     assert [item.id for item in found.items] == ["aime24/60"]
     assert found.refused == {"id was there before": 1, "no boxed answer": 1, "id is no text": 1}
+
+
+def test_an_answer_in_several_boxes_costs_its_row() -> None:
+    solutions = {
+        r"so $\boxed{2}$ and $\boxed{3}$.": ("2, 3",),  # one answer: both are wanted
+        r"\boxed{2}. Half of it is \boxed{2}": ("2",),
+        r"\boxed{2}, to be put in \boxed{}": ("2",),
+        r"first \boxed{2}, and then \boxed{3}": None,
+        r"\boxed{}": None,
+        r"<think>\boxed{2}": None,
+    }
+    row, _ = ROWS["math"]
+    found = normalised("math", [row | {"solution": text} for text in solutions])
+    assert [item.answers for item in found.items] == [answers for answers in solutions.values() if answers]
+    assert found.refused == {"several boxed answers": 1, "no boxed answer": 2}
+    with Grader() as grader:
+        grades = grader.grade([(("2, 3",), text) for text in (r"\boxed{3,2}", r"\boxed{3}", r"\boxed{2}, \boxed{3}")])
+    assert [grade.correct for grade in grades] == [True, False, True]
+
+
+def test_a_gold_answer_that_cannot_be_read_costs_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = ["2", "8 apples", "3.", r"\text{even}", r"\sqrt{2}", "(1, 2)", "x = 3", r"0.\overline{12}", "Thursday"]
+    lost = ["(((", "3 4", "9^{9^{9^9}}", r"\frac{1}{", "x ="]
+    found = normalised("deepscaler", [{"problem": "Q?", "answer": answer} for answer in [*kept, *lost]])
+    assert [item.answers for item in found.items] == [(answer,) for answer in kept]
+    assert found.refused == {"answer cannot be parsed": len(lost)}
+    row, _ = ROWS["olympiadbench"]
+    found = normalised("olympiadbench", [row | {"final_answer": ["(((", "2"]}])
+    assert [item.answers for item in found.items] == [("(((", "2")]  # one that can be read is enough
+    say_left_out("x", 1, found.refused | {"answer cannot be parsed": 2})
+    assert capsys.readouterr().err == "x: 2 of 3 rows left out: 2 answer cannot be parsed\n"
 
 
 def test_what_is_loaded_can_be_graded(tmp_path: Path) -> None:
