@@ -23,6 +23,7 @@ from scipy import stats
 from repro.manifest import ROOT
 from rl import tasks
 from rl.config import load
+from rl.results import EARLIER
 from rl.tasks import _classes, _maze_grid, countdown_words, linear, maze
 from rl.tasks._linear_routes import Equation, collected, primitive
 
@@ -71,6 +72,15 @@ def test_the_recorded_runs_keep_their_split(name: str) -> None:
     assert {split: _digest(problems) for split, problems in _splits(name).items()} == before[name]
     recorded = pd.read_parquet(RESULTS / name / "seed0" / "grpo" / "eval-heldout.parquet")
     assert [one.id for one in _splits(name)["heldout"]] == recorded["problem"].tolist()
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_manifest_says_the_same_as_its_experiment_today(name: str) -> None:
+    manifest = json.loads((RESULTS / name / "seed0" / "grpo" / "manifest.json").read_text(encoding="utf-8"))
+    assert "split" not in manifest["config"]["task"]
+    today = load(CPU / f"{name}.yaml").record()["task"]
+    assert EARLIER["task"] | manifest["config"]["task"] == today
+    assert load(CPU / f"{name}-leakfree.yaml").record()["task"] != today
 
 
 def _cells(problem: maze.Problem) -> tuple[frozenset[frozenset[complex]], complex, complex]:
