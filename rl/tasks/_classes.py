@@ -70,9 +70,9 @@ class _Classes:
         self.starts: Indices = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
         self.forms = _numbered([form for each in forms for form in each])
         self.names = [set(self.forms[start : start + size].tolist()) for start, size in zip(self.starts, sizes)]
-        self.of = _numbered([each[0] for each in forms])
         shuffled = rng.permutation(len(forms))
-        self.members = [shuffled[self.of[shuffled] == one].tolist() for one in range(int(self.of.max()) + 1)]
+        of = self.forms[self.starts][shuffled]
+        self.members = [shuffled[of == one].tolist() for one in np.unique(of)]
 
     def deal(self, order: Indices, validation: int, heldout: int) -> tuple[dict[str, Indices], int]:
         """The deal from the classes in this order, and how many of them validation and held-out came to."""
@@ -95,9 +95,8 @@ class _Classes:
             found[split] = np.array(chosen, dtype=np.int64)
         known = np.zeros(int(self.forms.max()) + 1, dtype=bool)
         known[list(taken)] = True
-        left = np.ones(len(order), dtype=bool)
-        left[order[:place]] = False
-        found["train"] = np.flatnonzero(left[self.of] & ~np.logical_or.reduceat(known[self.forms], self.starts))
+        # whole classes stay out as well: their members share the first form
+        found["train"] = np.flatnonzero(~np.logical_or.reduceat(known[self.forms], self.starts))
         return found, place
 
 

@@ -298,10 +298,10 @@ def test_equations_are_the_same_in_every_guise(
 ) -> None:
     p, q, s, t, _ = drawn
     one = Equation(p, q, s, t)
-    assert _same(one, Equation(s, t, p, q))  # sides exchanged
-    assert _same(one, Equation(-p, -q, -s, -t))
-    assert _same(one, Equation(p + x, q + number, s + x, t + number))  # terms added to both sides
-    assert _same(one, Equation(factor * p, factor * q, factor * s, factor * t))
+    for other in (Equation(s, t, p, q), Equation(-p, -q, -s, -t)):  # sides exchanged, sign
+        assert (collected(one), primitive(one)) == (collected(other), primitive(other))
+    assert collected(one) == collected(Equation(p + x, q + number, s + x, t + number))  # added to both sides
+    assert primitive(one) == primitive(Equation(factor * p, factor * q, factor * s, factor * t))
     right = factor * s, factor * t + number
     bracket, opened = Equation(p, q, *right, m=factor, r=number), Equation(factor * p, factor * q + number, *right)
     assert (collected(bracket), primitive(bracket)) == (collected(opened), primitive(opened))
