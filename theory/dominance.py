@@ -118,14 +118,12 @@ class Boundary:
 
 
 def boundary(log_p0: Array, correct: Mask, log_ent: Array, s: Strength) -> Boundary:
-    """Where the literal form of T6 holds: iff C_ent > C̲ or kl(C̲‖C0) + C̲ κ < KL(pi_ent‖pi0)."""
+    """Where the literal form of T6 holds: iff kl(C̲‖C0) + C̲ κ < KL(pi_ent‖pi0); C_ent > C̲ implies it."""
     s_plus = largest_tilt(log_p0, correct, s)
     floor = log_z(log_p0, correct, s_plus) - policies.log_mass(log_p0, ~correct)
     lowest = compose(floor, tilt(log_p0, correct, s_plus), policies.conditional(log_p0, ~correct))
     kl_floor = measures.kl(lowest, log_p0)
-    by_odds = policies.log_odds(log_ent, correct) - floor
-    by_kl = measures.kl(log_ent, log_p0) - kl_floor
-    margin = np.maximum(by_odds, by_kl)
+    margin = measures.kl(log_ent, log_p0) - kl_floor
     return Boundary(s_plus, floor, kl_floor, margin > 0, margin)
 
 

@@ -106,19 +106,21 @@ def limit(log_p0: Array, correct: Mask, shaping: Shaping) -> Array:
 
 
 def vanilla_tail(log_p0: Array, correct: Mask, t: npt.ArrayLike) -> tuple[Array, Array]:
-    """T3.2: leading terms of the vanilla flow at large t, unique likeliest correct trajectory: `1 - C` and pi on K.
+    """T3.2: leading terms of the vanilla flow at large t, n correct trajectories tied as likeliest: `1 - C`, pi on K.
 
-    log_p0: (m,); t: (n,). Returns (n,) and (n, m): `L / ((L+1) t)`; `((L+1) c t)^(-L/(L+1)) / Delta_y` for every
-    correct y but the likeliest, NaN elsewhere.
+    log_p0: (m,); t: (times,). Returns (times,) and (times, m): `n L / ((n+L) t)`; for every other correct y, with
+    `c = exp((sum theta + sum log Delta) / L)`, `(n^2 / ((n+L) c t))^(L/(n+L)) / (n Delta_y)`, NaN elsewhere. n = 1 is
+    the theorem's own case.
     """
     t = np.asarray(t, dtype=np.float64)[:, np.newaxis]
     L = int((~correct).sum())
     gaps, total = conserved(log_p0, correct)
     losers = correct & (gaps > 0)
+    n = int(correct.sum() - losers.sum())
     log_gap = np.log(np.where(losers, gaps, 1.0))
     log_c = (total + log_gap.sum()) / L
-    share = np.exp(-L / (L + 1) * (np.log((L + 1) * t) + log_c) - log_gap)
-    return (L / ((L + 1) * t))[:, 0], np.where(losers, share, np.nan)
+    log_share = L / (n + L) * (2 * np.log(n) - np.log((n + L) * t) - log_c) - np.log(n) - log_gap
+    return (n * L / ((n + L) * t))[:, 0], np.where(losers, np.exp(log_share), np.nan)
 
 
 def penalty_threshold(log_p0: Array, correct: Mask) -> Array:

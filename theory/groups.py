@@ -43,13 +43,14 @@ def reinforcement_probability(p: npt.ArrayLike, C: npt.ArrayLike, size: int) -> 
 
     Equals `[1 - (1-p)^N] - [C^N - (C-p)^N]`, summed here as `(1-C) sum_j [C^j - (1-p)^(N-1-j) (C-p)^j]` with j from 0
     to N-1: all terms are positive, so nothing cancels at p = 1e-12 or C near 1. p, C: any shapes that broadcast,
-    0 < p <= C < 1.
+    0 < p <= C < 1; p above C by rounding alone counts as C (.1 + .2 of .3).
     """
     size = check_size(size)
     mass = check_correctness(C)
     share = np.asarray(p, dtype=np.float64)
-    if not np.all((share > 0) & (share <= mass)):
+    if not np.all((share > 0) & (share <= mass * (1 + 1e-12))):
         raise ValueError(f"p={p!r} must lie in (0, C] with C={C!r}")
+    share = np.minimum(share, mass)
     with np.errstate(divide="ignore"):
         lost, lost_correct = np.log1p(-share), np.log1p(-share / mass)  # -inf where p = C: no other correct one
     total = np.zeros(np.broadcast_shapes(share.shape, mass.shape))

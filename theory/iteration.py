@@ -6,6 +6,7 @@ uniform iff |a| < 1, that is 0 < gamma_p < 2 beta: gamma_p has a ceiling. Arrays
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from theory.policies import Array, Mask, Strength, check_strength
 
 def check_steps(steps: int) -> int:
     """The number of steps; ValueError if it is below one or no integer."""
-    if int(steps) != steps or steps < 1:
+    if not math.isfinite(steps) or int(steps) != steps or steps < 1:
         raise ValueError(f"steps={steps}: must be an integer of at least one")
     return int(steps)
 
@@ -46,7 +47,12 @@ def conditionals(
 def _exponents(beta: Strength, gamma_p: Strength, gamma_n: Strength, steps: int) -> tuple[Array, Array]:
     b = check_strength("beta", beta, positive=True)
     a = 1 - check_strength("gamma_p", gamma_p) / b
-    return np.asarray(a**steps), np.asarray((1 + check_strength("gamma_n", gamma_n) / b) ** steps)
+    with np.errstate(over="ignore"):
+        powers = np.asarray(a**steps), np.asarray((1 + check_strength("gamma_n", gamma_n) / b) ** steps)
+    for name, gamma, power in (("gamma_p", gamma_p, powers[0]), ("gamma_n", gamma_n, powers[1])):
+        if not np.isfinite(power).all():
+            raise ValueError(f"{name}={gamma} with beta={beta}: after {steps} steps its exponent is beyond 1e308")
+    return powers
 
 
 @dataclass(frozen=True)

@@ -115,9 +115,14 @@ def renyi(log_p: Array, log_q: Array, alpha: float) -> Array:
 
 
 def chi_squared(log_p: Array, log_q: Array) -> Array:
-    """Σ (p − q)²/q = exp(Rényi of order 2) − 1."""
+    """Σ (p − q)²/q = exp(Rényi of order 2) − 1; finite up to log-ratios of 709, also where q underflows."""
+    absent = np.isneginf(log_p) & np.isneginf(log_q)
+    ratio = np.where(absent, 0.0, log_p - np.where(absent, 0.0, log_q))
     with np.errstate(over="ignore"):
-        return np.asarray(((np.expm1(log_p - log_q)) ** 2 * np.exp(log_q)).sum(axis=-1))
+        rise = np.expm1(np.maximum(ratio, 0.0))  # (p − q)²/q = (p/q − 1) · p · (1 − q/p) where p > q
+        above = rise * np.exp(log_p) * -np.expm1(-np.maximum(ratio, 0.0))
+        below = np.expm1(np.minimum(ratio, 0.0)) ** 2 * np.exp(log_q)
+    return np.asarray(np.where(ratio > 0, above, below).sum(axis=-1))
 
 
 def total_variation(log_p: Array, log_q: Array) -> Array:

@@ -33,8 +33,14 @@ def log_base(pi0: npt.ArrayLike) -> Array:
 
 
 def check_correct(correct: npt.ArrayLike, m: int) -> Mask:
-    """The correct set as a mask (..., m); raises ValueError if it is of another length, empty or everything."""
-    found = np.asarray(correct, dtype=bool)
+    """The correct set as a mask (..., m); raises ValueError if it is of another length, empty or everything.
+
+    Also for entries that are no booleans, zeros or ones: the text "False" and .5 are true to Python.
+    """
+    given = np.asarray(correct)
+    if given.dtype.kind not in "biuf" or (given.dtype.kind != "b" and not np.isin(given, (0, 1)).all()):
+        raise ValueError(f"correct={given.tolist()}: every entry must be true or false")
+    found = given.astype(bool)
     if found.ndim == 0 or found.shape[-1] != m:
         raise ValueError(f"correct has shape {found.shape}: its last axis must be the {m} trajectories")
     count = found.sum(axis=-1)
@@ -84,9 +90,12 @@ def vanilla(log_p0: Array, correct: Mask, beta: Strength) -> Array:
 def ds(log_p0: Array, correct: Mask, beta: Strength, gamma_p: Strength, gamma_n: Strength = 0.0) -> Array:
     """T4: differential smoothing, pi ∝ pi0^{1 − gamma_p/beta} e^{1/beta} on K, pi0^{1 + gamma_n/beta} on I.
 
-    The optimum of r − gamma_p log pi0 on K, r + gamma_n log pi0 on I. ValueError for beta ≤ 0 or negative gammas.
+    The optimum of r − gamma_p log pi0 on K, r + gamma_n log pi0 on I. ValueError for beta ≤ 0 or negative gammas, and
+    for a base that rules a trajectory out: no KL to it is finite.
     """
     m = log_p0.shape[-1]
+    if not np.isfinite(log_p0).all():
+        raise ValueError(f"log_p0={log_p0[~np.isfinite(log_p0)][0]}: every log-probability of the base must be finite")
     mask = check_correct(correct, m)
     b = check_strength("beta", beta, positive=True)[..., None]
     on_correct = (1 - check_strength("gamma_p", gamma_p)[..., None] / b) * log_p0 + 1 / b

@@ -190,13 +190,16 @@ def step_moments(
 def centred_ds_part(log_p: Array, correct: Mask, size: int, gamma_p: float) -> Array:
     """T10: expected DS part of the self-centred step per unit of eta (gamma_n = 0, advantage form), (m,), closed form.
 
-    `-gamma_p (N C - 1 + (1-C)^N) / N * q_y (log q_y - E_q log q)` on K, with q = pi_K; 0 on I.
+    `-gamma_p (N C - 1 + (1-C)^N) / N * q_y (log q_y - E_q log q)` on K, with q = pi_K; 0 on I. Raises ValueError where
+    C = 0, and with it q, has no meaning.
     """
     check_size(size)
     p = np.exp(log_p)
     C, miss = p[correct].sum(), p[~correct].sum()
+    if not C > 0:
+        raise ValueError(f"log_p gives the correct trajectories probability {C:g}: it must be above zero")
     q = np.where(correct, p / C, 0.0)
     deviation = np.where(correct, log_p - q @ np.where(correct, log_p, 0.0), 0.0)
     # N C - 1 + (1-C)^N = C sum_{j<N} (1 - (1-C)^j): no cancellation at small C
-    pairs = C * sum(-math.expm1(j * math.log(miss)) for j in range(size))
+    pairs = C * sum(-math.expm1(j * math.log(miss)) if miss > 0 else float(j > 0) for j in range(size))
     return -gamma_p * pairs / size * q * deviation

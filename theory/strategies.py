@@ -130,6 +130,14 @@ def vanilla_limit(log_p0: Array, a: Array) -> Array:
     return np.asarray(np.where(best.all(axis=-1, keepdims=True), log_p0, end))
 
 
+def one_winner(log_p0: Array, a: Array) -> Mask:
+    """Where vanilla ends on one strategy alone, (...,): one likeliest of the most accurate, and not all as accurate."""
+    best = a == a.max(axis=-1, keepdims=True)
+    likely = np.where(best, log_p0, -np.inf)
+    winners = likely == likely.max(axis=-1, keepdims=True)
+    return np.asarray((winners.sum(axis=-1) == 1) & ~best.all(axis=-1))
+
+
 def flow(log_p0: Array, a: Array, gamma_p: float, gamma_n: float, times: npt.ArrayLike) -> Array:
     """The plain policy-gradient flow theta' = pi (R − E_pi R) from theta(0) = log pi0 (m,): log-policies (t, m).
 

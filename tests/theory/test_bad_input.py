@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from theory import policies
+from theory import groups, iteration, policies, sampled
 
 LOG_P0 = policies.log_base([0.2, 0.3, 0.5])
 CORRECT = np.array([True, False, True])
@@ -88,3 +88,40 @@ def test_the_shannon_form_needs_an_interior_optimum(gamma):
 def test_the_first_wrong_value_of_a_batch_is_named():
     with pytest.raises(ValueError, match=r"beta=-3\.0"):
         policies.vanilla(np.stack([LOG_P0, LOG_P0]), CORRECT, np.array([1.0, -3.0]))
+
+
+@pytest.mark.parametrize("correct", [["False", "True", "True"], [0.5, 1, 0], [0, 2, 0], [None, True, False]])
+def test_a_correct_set_of_other_things_is_refused(correct):
+    with pytest.raises(ValueError, match=r"correct=.*every entry must be true or false"):
+        policies.check_correct(correct, 3)
+    assert policies.check_correct([0, 1.0, True], 3).tolist() == [False, True, True]
+
+
+def test_a_base_that_rules_a_trajectory_out_is_refused():
+    with pytest.raises(ValueError, match="log_p0=-inf: every log-probability of the base must be finite"):
+        policies.ds(np.array([-np.inf, np.log(0.5), np.log(0.5)]), CORRECT, 1.0, 0.1)
+
+
+@pytest.mark.parametrize("steps", [float("inf"), float("nan"), 1.5, 0])
+def test_steps_that_are_no_number_of_steps_are_refused(steps):
+    with pytest.raises(ValueError, match=f"steps={steps}: must be an integer"):
+        iteration.conditionals(LOG_P0, CORRECT, 1.0, 0.1, steps=steps)
+
+
+def test_an_exponent_beyond_all_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"gamma_p=5\.0 with beta=1\.0: after 2000 steps"):
+        iteration.conditionals(LOG_P0, CORRECT, 1.0, 5.0, steps=2000)
+    with pytest.raises(ValueError, match=r"gamma_n=5\.0 with beta=1\.0: after 2000 steps"):
+        iteration.conditionals(LOG_P0, CORRECT, 1.0, 0.5, 5.0, steps=2000)
+
+
+def test_a_policy_without_correct_trajectories_has_no_centred_part():
+    with pytest.raises(ValueError, match="log_p gives the correct trajectories probability 0"):
+        sampled.centred_ds_part(np.array([-np.inf, 0.0, -np.inf]), CORRECT, 4, 0.1)
+
+
+def test_a_sum_that_rounds_above_the_whole_is_the_whole():
+    assert 0.1 + 0.2 > 0.3
+    assert groups.reinforcement_probability(0.1 + 0.2, 0.3, 4) == groups.reinforcement_probability(0.3, 0.3, 4)
+    with pytest.raises(ValueError, match=r"must lie in \(0, C\]"):
+        groups.reinforcement_probability(0.3 + 1e-9, 0.3, 4)

@@ -119,6 +119,19 @@ def test_divergences_agree_with_scipy(log_p, log_q):
     assert measures.renyi(log_p, log_q, alpha=0.5) == pytest.approx(-2 * np.log(np.exp(half).sum()), abs=1e-9)
 
 
+@pytest.mark.parametrize("apart", [100.0, 400.0, 700.0])
+def test_chi_squared_where_ratios_are_huge_or_the_base_underflows(apart):
+    """Two atoms: p = (½, ½), q = (e^{−apart}/2, the rest): Σ p²/q − 1 = e^{apart}/2 + ½/(2 − e^{−apart}) − 1."""
+    log_p = np.log([0.5, 0.5])
+    log_q = np.array([np.log(0.5) - apart, np.log1p(-0.5 * np.exp(-apart))])
+    wanted = np.log(0.5) + apart  # the other terms are lost beside it
+    assert np.log(measures.chi_squared(log_p, log_q)) == pytest.approx(wanted, rel=1e-12)
+    under = np.array([-760.0, 0.0])  # exp(−760) is 0 to the machine
+    assert np.log(measures.chi_squared(np.array([-100.0, 0.0]), under)) == pytest.approx(560.0, rel=1e-12)
+    absent = np.array([-np.inf, 0.0])
+    assert measures.chi_squared(absent, absent) == 0
+
+
 @settings(deadline=None, max_examples=30)
 @given(distributions(4), distributions(4))
 def test_divergences_agree_with_quadrature(log_p, log_q):

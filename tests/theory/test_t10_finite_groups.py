@@ -78,6 +78,15 @@ def test_centred_part_in_closed_form(seed: int, m: int, size: int, gamma: float)
     assert not sampled.centred_ds_part(log_p, correct, size, gamma)[~correct].any()
 
 
+def test_centred_part_where_nothing_is_wrong_any_more() -> None:
+    """C = 1: all pairs count, N − 1 of N."""
+    log_p = np.array([np.log(0.75), np.log(0.25), -np.inf])
+    correct = np.array([True, True, False])
+    q = np.array([0.75, 0.25])
+    wanted = -0.1 * 3 / 4 * q * (np.log(q) - q @ np.log(q))
+    np.testing.assert_allclose(sampled.centred_ds_part(log_p, correct, 4, 0.1), [*wanted, 0], atol=1e-15)
+
+
 def test_noise_at_uniform_correct_answers() -> None:
     log_p = np.log([0.1, 0.1, 0.1, 0.4, 0.3])
     mean, plain = sampled.step_moments(log_p, CORRECT, 6, shaping.vanilla())

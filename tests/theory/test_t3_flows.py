@@ -80,6 +80,25 @@ def test_vanilla_collapses_at_the_stated_rates() -> None:
     assert np.ptp(log_p[:, ~CORRECT], axis=1)[2] < np.ptp(log_p[:, ~CORRECT], axis=1)[0] / 5
 
 
+@pytest.mark.parametrize("ties", [2, 3])
+def test_tied_winners_have_a_rate_of_their_own(ties: int) -> None:
+    p0 = np.array([0.1] * ties + [0.05, 0.02, 0.3])
+    p0 = np.append(p0, 1 - p0.sum())
+    correct = np.arange(len(p0)) < ties + 2
+    times = np.array([1e6, 1e8])
+    log_p = policies.log_normalize(flows.integrate(np.log(p0), correct, shaping.vanilla(), times))
+    miss, losers = flows.vanilla_tail(np.log(p0), correct, times)
+    for found, wanted in (
+        (policies.log_mass(log_p, ~correct), np.log(miss)),
+        (log_p[:, ties], np.log(losers[:, ties])),
+        (log_p[:, ties + 1], np.log(losers[:, ties + 1])),
+    ):
+        gap = np.abs(found - wanted)
+        assert gap[1] < gap[0]
+        assert gap[1] < 2e-3
+    assert np.isnan(losers[:, :ties]).all()
+
+
 def test_vanilla_shares_between_ties() -> None:
     log_p0 = np.log([0.2, 0.2, 0.1, 0.5])
     correct = np.array([True, True, True, False])

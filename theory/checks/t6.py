@@ -74,6 +74,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         worst.outcome("and none where e^{1/beta} < Z_s(I)/pi0(I)", 0, "least odds of literal DS still too large"),
         worst.outcome("boundary: the witness meets all three", 1e-7, "C, entropy of pi_K, KL"),
         worst.outcome("boundary: beyond it no literal DS does", 0, f"violations, {RIVALS} rivals each; {rate}"),
+        worst.outcome("boundary: C_ent > C̲ lies within it", 0, "violations"),
         worst.outcome("self-centred: fixed point of its own reward", 1e-8, "stationarity, relative"),
         worst.outcome("self-centred: without e^{1/beta}, the C of least KL", 1e-12, "four neighbours each, relative"),
         worst.outcome("self-centred: C and pi_K as wanted", 1e-8, "C at least, pi_K equal"),
@@ -137,6 +138,8 @@ def _boundary(worst: Worst, rng: np.random.Generator, log_p0: Array, correct: Ma
     new_beta = 1 / np.maximum(np.where(clear, inverse, 1.0), 1e-12)
     witness = policies.ds(log_p0, correct, new_beta, np.maximum(1 - tilt, 0.0) * new_beta)
     worst.add("boundary: the witness meets all three", violation(witness, bonus, log_p0, correct), clear)
+    above = policies.log_odds(bonus, correct) - where.log_odds_floor > 1e-6
+    worst.add("boundary: C_ent > C̲ lies within it", (where.margin < -1e-9).astype(float), above)
     beyond = np.flatnonzero(~where.meets & (where.margin < -1e-6))
     name = "boundary: beyond it no literal DS does"
     worst.add(name, np.zeros(len(beyond)))
@@ -225,8 +228,8 @@ THEOREM = Theorem(
     statement=(
         "For an entropy bonus pi_ent, the policy pi* with its C and pi_K and the base's pi_I is no farther from the "
         "base in any f- or Rényi divergence; only correct trajectories need another reward. A literal DS policy does "
-        "as well as pi_ent in C, diversity and KL iff C_ent > C̲ or kl(C̲‖C0) + C̲ κ < KL(pi_ent‖pi0); self-centred DS "
-        "always does. An entropy penalty is dominated by vanilla."
+        "as well as pi_ent in C, diversity and KL iff kl(C̲‖C0) + C̲ κ < KL(pi_ent‖pi0), C̲ the least C of one that "
+        "diverse; self-centred DS always does. An entropy penalty is dominated by vanilla."
     ),
     tag="paper (Theorem 3.4); boundary, self-centred form and penalty new",
     oracle=(
@@ -242,7 +245,7 @@ THEOREM = Theorem(
             lambda companion: lambda lp, lp0, c: companion(lp, lp, c),
         ),
         Control(
-            "the boundary without its KL clause",
+            "the boundary by C_ent > C̲ alone",
             "theory.dominance:boundary",
             lambda boundary: lambda lp0, c, ent, s: _only_odds(boundary(lp0, c, ent, s), policies.log_odds(ent, c)),
         ),

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import xlogy
 
-from theory import strategies
+from theory import policies, strategies
 from theory.checks.base import Control, Outcome, Theorem
 from theory.policies import Array, Mask
 
@@ -42,7 +42,7 @@ def by_prompt(log_p: Array, solves: Mask, gamma_p: Array, gamma_n: Array) -> Arr
 def check(rng: np.random.Generator, n: int) -> list[Outcome]:
     """See `THEOREM`."""
     averaged = balance = total = 0.0
-    ended = astray = compared = wrong = ahead_of_vanilla = ahead_of_base = 0
+    ended = astray = compared = wrong = tied = ahead_of_vanilla = ahead_of_base = 0
     part = -(-n // len(SHAPES))
     for m, prompts in SHAPES:
         solves = tables(rng, part, m, prompts)
@@ -65,18 +65,26 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         astray += int(np.sum(~on & ((share >= bottom[:, None]) | np.isfinite(end))))
         ended += int(some.sum())
 
-        moving = np.ptp(solves.sum(1), axis=-1) > 0  # where all strategies are as accurate, vanilla stays at the base
-        solves, log_p0 = solves[moving], log_p0[moving]
+        # a quarter has ties among the likeliest, another strategies that are all as accurate; some solve nothing at all
+        log_p0 = log_p0.copy()
+        log_p0[: part // 4, 1:] = log_p0[: part // 4, 1:2]
+        log_p0 -= np.logaddexp.reduce(log_p0, axis=-1, keepdims=True)
+        solves[part // 4 : part // 2] = _equal(rng, part // 2 - part // 4, m, prompts)
+        solvable = solves.any((1, 2))
+        solves, log_p0, strength = solves[solvable], log_p0[solvable], gamma_p[solvable]
         a = strategies.accuracy(solves)
-        ds = strategies.success(strategies.limit(a, gamma_p[moving]), solves)
+        ds = strategies.success(strategies.limit(a, strength), solves)
         vanilla = strategies.success(strategies.vanilla_limit(log_p0, a), solves)
         order = strategies.order_at_large_k(ds, vanilla)
         # DS keeps every prompt that some strategy solves; vanilla only those of the strategies that it ends on
         forgets = (solves.any(-1) & (vanilla == 0)).any(-1)
-        wrong += int(np.sum((order == 1) != forgets))
-        ahead_of_vanilla += int(np.sum(order > 0))
-        ahead_of_base += int(np.sum(strategies.order_at_large_k(ds, strategies.success(log_p0, solves)) > 0))
-        compared += len(order)
+        stated = strategies.one_winner(log_p0, a)
+        wrong += int(np.sum(((order == 1) != forgets) & stated))
+        tied += int(np.sum((order == 1) & ~forgets & ~stated))
+        ahead_of_vanilla += int(np.sum((order > 0) & stated))
+        base = strategies.success(log_p0, solves)
+        ahead_of_base += int(np.sum((strategies.order_at_large_k(ds, base) > 0) & stated))
+        compared += int(stated.sum())
     few = max(1, min(n // 300, 300))
     detail = f"DS ahead at large k of vanilla in {ahead_of_vanilla / compared:.2f}, of base in "
     return [
@@ -89,14 +97,39 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
             compared,
             wrong,
             0,
-            f"violations; {detail}{ahead_of_base / compared:.2f}",
+            f"violations, vanilla with one winner; {detail}{ahead_of_base / compared:.2f}",
         ),
+        _ties(tied),
         _pass_at_k(rng, few),
         _large_k(rng, min(n, 2000)),
         _maximiser(rng, few),
         *_integrated(rng, min(n, 16)),
         *_stated(),
     ]
+
+
+def _equal(rng: np.random.Generator, n: int, m: int, prompts: int) -> Mask:
+    """n tables (n, X, m) in which every strategy solves as many prompts as the others, at least one."""
+    count = rng.integers(1, prompts + 1, (n, 1, 1))
+    return np.asarray(rng.random((n, prompts, m)).argsort(axis=1).argsort(axis=1) < count)
+
+
+def _ties(seen: int) -> Outcome:
+    """Without its condition the statement is false: two strategies as accurate, and two of three that tie."""
+    wrong = 0
+    for pi0, solves, ends in (
+        ((0.75, 0.25), ((1, 0), (0, 1)), (0.75, 0.25)),
+        ((0.4, 0.4, 0.2), ((1, 0, 1), (1, 1, 0), (0, 1, 1), (1, 1, 0)), (0.5, 1.0, 0.5, 1.0)),
+    ):
+        log_p0, table = policies.log_base(pi0), strategies.check_solves(solves)
+        a = strategies.accuracy(table)
+        vanilla = strategies.success(strategies.vanilla_limit(log_p0, a), table)
+        ds = strategies.success(strategies.limit(a, 1.0), table)
+        wrong += int(not np.allclose(vanilla, ends)) + int(strategies.order_at_large_k(ds, vanilla) != 1)
+        wrong += int(strategies.one_winner(log_p0, a))
+    return Outcome(
+        "with ties DS may pass although nothing is forgotten", 2, wrong, 0, f"{seen} more among the instances"
+    )
 
 
 def _pass_at_k(rng: np.random.Generator, n: int) -> Outcome:
@@ -213,18 +246,23 @@ THEOREM = Theorem(
     statement=(
         "One policy over strategies shared by prompts, R(y) = a − (gamma_p a − gamma_n (1−a)) log pi(y): DS smooths "
         "strategies with gamma_p a > gamma_n (1−a), which end with equal rewards and all the mass, and sharpens the "
-        "others. With gamma_n = 0 its Pass@k passes vanilla's at large k iff vanilla forgets a solvable prompt. "
-        "Against the base it can lose; gamma_n is dangerous where accuracy is low."
+        "others. With gamma_n = 0, where vanilla ends on one strategy, its Pass@k passes vanilla's at large k iff "
+        "vanilla forgets a solvable prompt. Against the base it can lose; gamma_n is dangerous where accuracy is low."
     ),
     tag="new",
     oracle="rewards prompt by prompt; a general optimiser; integration of the flow; all m^k sequences of samples",
     instances=(
         "(strategies, prompts) in {(2,2), (3,4), (5,4), (6,8)}; each strategy solves a prompt with its own uniform "
-        "probability, in a third S0 nothing; Dirichlet(1) bases; gamma_p log-uniform in [.1, 10]; gamma_n = 0 in half, "
-        "else gamma_p times uniform in [0, 2]"
+        "probability, in a third S0 nothing; Dirichlet(1) bases, at large k a quarter with ties and a quarter with "
+        "equal accuracies; gamma_p log-uniform in [.1, 10]; gamma_n = 0 in half, else gamma_p times uniform in [0, 2]"
     ),
     check=check,
     controls=(
+        Control(
+            "the comparison with vanilla taken to need no condition",
+            "theory.strategies:one_winner",
+            lambda real: lambda log_p0, a: np.ones_like(real(log_p0, a)),
+        ),
         Control(
             "gamma_n smooths instead of sharpening",
             "theory.strategies:weights",
