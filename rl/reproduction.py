@@ -486,6 +486,10 @@ LIMITS = """## What a reader must not conclude
   over. On linear equations and at the gpu scale they were not searched, but taken over from Countdown.
 - The base that was taught a mistake is artificial: it shows what an entropy term does where mistakes are likely, not
   that language models are like it.
+- The held-out problems of the recorded runs on mazes and linear equations are not new in every way. Training knows
+  every held-out grid, with other starts and goals or mirrored, and every held-out equation once its terms are
+  collected: .67 of the held-out mazes with many paths are mirror images of training mazes. The experiments
+  `*-leakfree` have a split without that; they are not run (`REGIME-maze.md`, `REGIME-linear.md`).
 - At the gpu scale the base knows most training problems by heart (its first rewards lie far above its held-out
   Pass@1), so that training could gain little: its settings were not tuned (`rl/experiments/gpu/REGIME.md`).
 - A method above at Pass@{large} and below at Pass@1 has made another trade, which GRPO stopped earlier may offer too:
