@@ -114,7 +114,7 @@ class Runs:
         arguments = [str(self.config), "--method", self.method, "--seed", "0", *more, "--out", str(out)]
         process = self._context.Process(target=run, args=(arguments, event, str(errors)))
         process.start()
-        process.join(timeout=120)
+        process.join(timeout=3600)
         if process.is_alive():
             process.kill()
             raise TimeoutError(f"{event}: the run did not end")

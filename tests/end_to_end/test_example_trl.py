@@ -53,7 +53,7 @@ def test_example_trains_and_saves(tmp_path: Path) -> None:
     }
     places = [str(tmp_path / name) for name in ("model", "data.jsonl", "out")]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *places], env=environment, capture_output=True, text=True, timeout=180
+        [sys.executable, str(SCRIPT), *places], env=environment, capture_output=True, text=True, timeout=3600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "ds_share" in done.stdout

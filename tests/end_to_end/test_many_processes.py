@@ -35,7 +35,7 @@ def launch(*words: str, status: int = 0) -> str:
     """Run a script in two processes through `accelerate launch`; returns what all of them said."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CPU), *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
     assert (done.returncode == 0) == (status == 0), done.stderr[-3000:]
     return done.stdout + done.stderr
 

@@ -149,7 +149,7 @@ def test_prompts_are_drawn_independently(drawn: dict[str, list[list[Completion]]
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ, "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3600
     )
 
 
