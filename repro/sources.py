@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from repro.manifest import ROOT
 
 
+OWN = ("figures", "repro", "rl", "theory")
+
+
 def _file_of(module: str, root: Path) -> Path | None:
+    if root.name in ("site-packages", "dist-packages") and module.partition(".")[0] not in OWN:
+        return None  # installed, the project lies among all other packages
     base = root.joinpath(*module.split("."))
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
@@ -34,11 +39,15 @@ def _imports(path: Path, module: str) -> set[str]:
     return found
 
 
-def closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
+def closure(
+    modules: Iterable[str], root: Path = ROOT, *, unfollowed: Mapping[str, Collection[str]] | None = None
+) -> list[Path]:
     """The project files that `modules` import, directly or not, themselves included; sorted.
 
-    Imports by name at run time are not seen: a stage whose modules find others so reads their folder.
+    Imports by name at run time are not seen: a stage whose modules find others so reads their folder. unfollowed: by
+    module, what it imports and need not count unless something else imports it too.
     """
+    skipped = unfollowed or {}
     files: set[Path] = set()
     waiting = list(modules)
     seen: set[str] = set()
@@ -53,8 +62,44 @@ def closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
         files.add(path)
         parts = module.split(".")
         waiting.extend(".".join(parts[:i]) for i in range(1, len(parts)))
-        waiting.extend(_imports(path, module))
+        waiting.extend(_imports(path, module) - set(skipped.get(module, ())))
     return sorted(files)
+
+
+def code_of(source: str, without: Collection[str] = ()) -> str:
+    """What Python runs of `source`, as text: two files are alike if they differ in layout, comments, docstrings alone.
+
+    without: tables assigned at the top of a module that do not count; then its imports, which fill them, do not either.
+    """
+    tree = ast.parse(source)
+    if without:
+        tree.body = [
+            node
+            for node in tree.body
+            if not isinstance(node, ast.Import | ast.ImportFrom)
+            and not (
+                isinstance(node, ast.Assign | ast.AnnAssign)
+                and any(isinstance(name, ast.Name) and name.id in without for name in _targets(node))
+            )
+        ]
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # a string that stands alone does nothing: docstrings, and those under fields
+            node.body = [  # type: ignore[attr-defined]
+                one
+                for one in body
+                if not (
+                    isinstance(one, ast.Expr)
+                    and isinstance(one.value, ast.Constant)
+                    and isinstance(one.value.value, str)
+                )
+            ]
+    return ast.dump(tree)
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
 
 
 def digest(paths: Iterable[Path], words: Iterable[str] = (), root: Path = ROOT) -> str:

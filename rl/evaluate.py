@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
+import json
 import logging
 import math
 import sys
@@ -31,6 +33,7 @@ from rl.checkpoint import SAFELY, load_tokenizer, worded
 from rl.config import ConfigError, EvalConfig, Experiment, load
 from rl.engines import need_vllm
 from rl.exact import evaluate_exact
+from rl.identity import code_key
 from rl.pretrain import base_model
 from rl.runs import RunError
 from rl.sampling import Sampling, complete
@@ -158,8 +161,9 @@ def is_done(folder: Path, split: str, key: str) -> bool:
 
 
 def eval_key(record: dict[str, Any], seed: int, weights: str) -> str:
-    """The hash of all that decides an evaluation: settings, seed, source and the model's weights."""
-    return runs.identity({**record, "weights": weights}, seed, ["rl.evaluate"])
+    """The hash of all that decides an evaluation: settings, seed, code and the model's weights."""
+    words = [json.dumps(record, sort_keys=True), str(seed), weights, code_key(["rl.evaluate"], record["task"]["name"])]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
 def parameters(model: Path) -> int:
@@ -192,6 +196,23 @@ def write(folder: Path, split: str, found: Evaluation, more: dict[str, Any]) -> 
     write_json(folder / f"eval-{split}.json", {"split": split, **found.summary, **more})
 
 
+def _files(folder: Path, split: str) -> list[Path]:
+    """Those of an evaluation that are there, the JSON last: while it is here, the others can still be moved after."""
+    names = (f"eval-{split}.parquet", f"eval-{split}-samples.parquet", f"eval-{split}.json")
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _place(shelf: Path, split: str, key: str) -> Path:
+    return shelf / f"eval-{split}-{key[:12]}"
+
+
+def _set_aside(folder: Path, split: str, shelf: Path) -> None:
+    """Move a finished evaluation of `split`, of other settings, to `shelf`; what a killed process left stays."""
+    if (folder / f"eval-{split}.json").is_file():
+        key = runs.read_json(folder / f"eval-{split}.json").get("key", "unnamed")
+        runs.move(_files(folder, split), _place(shelf, split, key))
+
+
 def run(config: Experiment, options: argparse.Namespace) -> str:
     """Do what the command line asks for; returns a line that says what came out."""
     started = time.time()
@@ -199,15 +220,21 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
         need_vllm("evaluate.engine")  # before a base model is made
     if options.model is None:
         folder, model = locate(config, options.method, options.seed, options.out)
+        shelf = runs.shelf_of(options.out, config.name, options.seed, options.method)
         record = config.record(options.method)
     else:
         model = _model_folder(options.model)
         folder = options.out / "evaluations" / options.model.resolve().name
+        shelf = options.out / "earlier" / "evaluations" / folder.name
         record = config.record()
     with runs.locked(folder):
         key = eval_key(record, options.seed, runs.weights(model))
         if is_done(folder, options.split, key):
             return f"{folder}: {options.split} is evaluated already"
+        if is_done(place := _place(shelf, options.split, key), options.split, key):
+            _set_aside(folder, options.split, shelf)
+            runs.move(_files(place, options.split), folder)
+            return f"{folder}: {options.split} was evaluated so before; that lay in {place}, and is here again"
         task = tasks.get(config.task.name)
         problems = worded(task.splits(config.task)[options.split], config.base, load_tokenizer(model))
         if not problems:
@@ -218,6 +245,7 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
         if options.method == "base":  # a base model lies elsewhere; here it stands beside the runs
             write_json(folder / "manifest.json", {**made, "base": runs.weights(model), "model": model.name})
         more = {"model": model.name, "parameters": parameters(model), "key": key, "manifest": made}
+        _set_aside(folder, options.split, shelf)
         write(folder, options.split, found, more)
     ks = [k for k in (1, 8, 64) if k in config.evaluate.ks] or config.evaluate.ks[:1]
     shown = ", ".join(f"Pass@{k} {found.summary['pass_at_k'][str(k)]:.3f}" for k in ks)

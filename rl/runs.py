@@ -1,6 +1,6 @@
 """A run folder: what it was asked for, its lock, its metrics, its checkpoints; nothing in it is ever half written.
 
-config.yaml          every setting, the seed, the hash of the source
+config.yaml          every setting, the seed, the hash of the code; what a run is known by
 metrics.jsonl        one row per step
 checkpoints/step-N/  what resuming needs, with the checksum of each file; the two newest are kept
 model/               the final model
@@ -23,9 +23,8 @@ from typing import Any
 import yaml
 
 from repro.files import write_json, write_text
-from repro.manifest import versions
-from repro.sources import closure, digest
 
+_FIRST, _LAST = "config.yaml", "manifest.json"
 KEPT = 2  # checkpoints: the newest, and the one to fall back on
 
 
@@ -38,10 +37,9 @@ def folder_of(out: Path, experiment: str, seed: int, method: str) -> Path:
     return out / "runs" / experiment / f"seed{seed}" / method
 
 
-def identity(record: Mapping[str, Any], seed: int, modules: Iterable[str]) -> str:
-    """The hash of all that decides a result: settings, seed, project source behind `modules`, package versions."""
-    words = [json.dumps(record, sort_keys=True), str(seed), *(f"{k}={v}" for k, v in versions().items())]
-    return digest(closure(modules), words)
+def shelf_of(out: Path, experiment: str, seed: int, method: str) -> Path:
+    """Where other runs of `method` with `seed` are put that lay in the folder of the run before."""
+    return out / "earlier" / experiment / f"seed{seed}" / method
 
 
 @contextlib.contextmanager
@@ -64,25 +62,67 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def begin(folder: Path, record: Mapping[str, Any], seed: int, source: str, replace: bool) -> bool:
-    """Make `folder` ready for the run; True if that very run is finished there already.
+def begin(folder: Path, record: Mapping[str, Any], seed: int, source: str, shelf: Path) -> tuple[bool, list[str]]:
+    """Make `folder` ready for the run; whether that very run is finished there already, and what was moved, in lines.
 
-    A folder of the same run is gone on with. Raises RunError if it holds another one (other settings, other source),
-    unless `replace`: then what it holds is deleted.
+    A folder of the same run is gone on with. Where another run lies there (other settings, other source), it is moved
+    to `shelf`, under a name made of what it was asked for; a run that was moved so before comes back when it is asked
+    for again. Nothing is deleted. Raises RunError where nothing says whose the files in `folder` are.
     """
-    asked = _asked(record, seed, source)
-    if (folder / "config.yaml").is_file():
-        found = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        if found == asked:
-            return (folder / "manifest.json").is_file()
-        if not replace:
-            differs = ", ".join(_differences(found, asked))
-            raise RunError(f"{folder}: holds another run (other: {differs}); --replace deletes it and starts anew")
-    for entry in folder.iterdir():
-        if entry.name != "lock":
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
-    return False
+    asked, found, lines = _asked(record, seed, source), _found(folder), []
+    if found is not None and found != asked:
+        place = shelf / _label(found)
+        lines.append(f"{folder}: the run there (other: {', '.join(_differences(found, asked))}) now lies in {place}")
+        move(_entries(folder), place)
+    place = shelf / _label(asked)
+    if place.is_dir():
+        lines.append(f"{folder}: this run lay in {place}, and is here again")
+        move(reversed(_entries(place)), folder)
+        place.rmdir()
+    if not (folder / _FIRST).is_file():
+        write_text(folder / _FIRST, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+    return (folder / _LAST).is_file(), lines
+
+
+def _found(folder: Path) -> dict[str, Any] | None:
+    """What the run in `folder` was asked for; None where there is no run."""
+    try:
+        found = yaml.safe_load((folder / _FIRST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        names = sorted(path.name for path in folder.iterdir() if path.name != "lock" and not path.name.startswith("."))
+        if names:
+            raise RunError(
+                f"{folder}: holds {names[0]}, and no {_FIRST} says of which run; move the folder away"
+            ) from None
+        return None
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise RunError(f"{folder / _FIRST}: is damaged, so nothing says of which run; move the folder away")
+    return found
+
+
+def _label(asked: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def move(paths: Iterable[Path], target: Path) -> None:
+    """Move files and folders into the folder `target`, in this order; killed on the way, the same call does the rest.
+
+    Raises RunError rather than replace what is there.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        if (target / path.name).exists():
+            raise RunError(f"{target / path.name}: is there already; move it away, and {path} can take its place")
+        path.rename(target / path.name)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """All but the lock, manifest.json first: moved away so, and back in reverse, half a run never seems finished."""
+    order = {_LAST: 0, _FIRST: 2}
+    found = (path for path in folder.iterdir() if path.name != "lock")
+    return sorted(found, key=lambda path: (order.get(path.name, 1), path.name))
 
 
 def is_done(folder: Path, record: Mapping[str, Any], seed: int, source: str) -> bool:

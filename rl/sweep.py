@@ -1,9 +1,10 @@
 """`python -m rl.sweep CONFIG --methods grpo,ds-grpo --seeds 0,1,2 --jobs 2`: methods × seeds, side by side.
 
 Base models come first, each is evaluated, every method starts from the base of its seed and is evaluated when trained.
-Work that is done, by the hash of its settings and source, is not done again; a run that fails does not stop the others
-and is named at the end. Where an experiment says under `needs` how its runs are launched, each is launched through
-accelerate, and one job at a time has the machine.
+Work that is done, by its settings and the code behind it, is not done again, and none is ever deleted: runs and
+evaluations of other settings or code are put aside under `earlier`. A run that fails does not stop the others and is
+named at the end. Where an experiment says under `needs` how its runs are launched, each is launched through accelerate,
+and one job at a time has the machine.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def jobs_for(
     from rl import evaluate, train
 
     common = ("--out", str(out), *(word for assignment in sets for word in ("--set", assignment)))
-    source = train.source_key()
+    sources = {method: train.source_key(config, method) for method in methods}
 
     def evaluated(method: str, seed: int, model: Path) -> bool:
         folder = runs.folder_of(out, config.name, seed, method)
@@ -87,8 +88,10 @@ def jobs_for(
                     Job(
                         name,
                         "rl.train",
-                        (str(path), "--method", method, "--seed", str(seed), "--replace", *common),
-                        lambda folder=folder, record=record, seed=seed: runs.is_done(folder, record, seed, source),  # type: ignore[misc]
+                        (str(path), "--method", method, "--seed", str(seed), *common),
+                        lambda folder=folder, record=record, seed=seed, method=method: runs.is_done(  # type: ignore[misc]
+                            folder, record, seed, sources[method]
+                        ),
                         (after,),
                         config.train.steps,
                         folder / "metrics.jsonl",

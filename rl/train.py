@@ -30,6 +30,7 @@ from rl.checkpoint import adapter, load_model, load_tokenizer, worded
 from rl.config import OWN, ConfigError, Experiment, TrainConfig, load
 from rl.engines import colocate_on_cpu, need_vllm
 from rl.exact import evaluate_exact
+from rl.identity import code_key
 from rl.pretrain import base_model
 from rl.progress import Display
 from rl.resume import ExactTrainer, stream
@@ -168,10 +169,10 @@ def evaluations(
     return found
 
 
-def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) -> str:
+def train(config: Experiment, name: str, seed: int, out: Path) -> str:
     """Run (or go on with, or find done) one method; returns a line that says what happened.
 
-    Raises RunError if the folder is taken or holds another run, or a checkpoint cannot be written.
+    Raises RunError if the folder is taken or holds files of no known run, or a checkpoint cannot be written.
     """
     folder = runs.folder_of(out, config.name, seed, name)
     method = config.method(name)
@@ -184,12 +185,15 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
     settings = grpo_config(config.train, seed, use_cpu, folder, together.processes())
     main = settings.process_index == 0
     metrics = Metrics(folder / "metrics.jsonl")
-    source = source_key()
+    source = source_key(config, name)
     with contextlib.ExitStack() as held:
 
         def begin() -> tuple[Path, runs.Checkpoint | None, list[str]] | None:
             held.enter_context(runs.locked(folder))
-            if runs.begin(folder, record, seed, source, replace):
+            done, moved = runs.begin(folder, record, seed, source, runs.shelf_of(out, config.name, seed, name))
+            for line in moved:
+                print(line, file=sys.stderr)
+            if done:
                 return None
             base = base_model(config, seed, out)
             rows = metrics.rows()
@@ -253,9 +257,9 @@ def train(config: Experiment, name: str, seed: int, out: Path, replace: bool) ->
     return f"{folder}: {config.train.steps} steps in {time.time() - recorder.started:.0f} s"
 
 
-def source_key() -> str:
-    """The hash of the source and the package versions that decide a run."""
-    return runs.identity({}, 0, ["rl.train"])
+def source_key(config: Experiment, name: str) -> str:
+    """The hash of the code and the package versions that decide a run of the method `name`."""
+    return code_key(["rl.train"], config.task.name, config.method(name))
 
 
 def _prompts_per_batch(train: TrainConfig) -> int:
@@ -270,7 +274,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True, help="of the base model and of the run")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where runs go")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
-    parser.add_argument("--replace", action="store_true", help="delete another run that lies in this run's folder")
     options = parser.parse_args(arguments)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     transformers.utils.logging.disable_progress_bar()
@@ -279,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.seed < 0:
             raise ConfigError(f"--seed {options.seed}: must not be negative")
         config = load(options.config, options.set)
-        line = train(config, options.method, options.seed, options.out, options.replace)
+        line = train(config, options.method, options.seed, options.out)
         together.part()
         if int(os.environ.get("RANK", "0")) == 0:
             print(line)

@@ -122,15 +122,21 @@ def test_second_process_on_a_run_folder_refuses(start: Runs, out: Path) -> None:
     assert len(errors.strip().splitlines()) == 1
 
 
-def test_finished_run_is_left_alone_and_another_is_not_overwritten(start: Runs, reference: Path) -> None:
-    before = (reference / RUN / "manifest.json").stat().st_mtime_ns
-    assert start(reference)[0] == 0
-    assert (reference / RUN / "manifest.json").stat().st_mtime_ns == before
-    status, errors = start(reference, None, "--set", "train.learning_rate=2e-3")
-    assert status == 1
-    assert "train.learning_rate" in errors
-    assert "--replace" in errors
-    assert (reference / RUN / "manifest.json").stat().st_mtime_ns == before
+def test_finished_run_is_left_alone_and_moved_whole_for_another(start: Runs, reference: Path, out: Path) -> None:
+    shutil.copytree(reference / RUN, out / RUN)
+    before = {path: path.read_bytes() for path in (out / RUN).rglob("*") if path.is_file() and path.name != "lock"}
+    assert start(out)[0] == 0
+    assert {path: path.read_bytes() for path in before} == before
+    status, errors = start(out, None, "--set", "train.learning_rate=2e-3")
+    assert status == 0
+    [line] = [line for line in errors.splitlines() if "train.learning_rate" in line]
+    place = Path(line.rpartition(" lies in ")[2])
+    assert {
+        out / RUN / path.relative_to(place): path.read_bytes() for path in place.rglob("*") if path.is_file()
+    } == before
+    assert outcome(out) != outcome(reference)
+    assert start(out)[0] == 0
+    assert outcome(out) == outcome(reference)
 
 
 def test_command_killed_from_outside_at_any_moment(start: Runs, reference: Path, out: Path) -> None:
@@ -142,7 +148,7 @@ def test_command_killed_from_outside_at_any_moment(start: Runs, reference: Path,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 3600
     while len(rows.rows()) < 7 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
     process.kill()

@@ -147,12 +147,23 @@ def test_command_writes_all_files_and_skips_what_is_done(
     assert (problems["outside"] >= 0).all()
     assert (problems["outside"] + problems["C"] <= 1 + 1e-12).all()
 
-    before = (folder / "eval-heldout.json").stat().st_mtime_ns
+    def files(where: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in where.glob("eval-heldout*")}
+
+    before = files(folder)
     assert command.main(arguments) == 0
     assert "evaluated already" in capsys.readouterr().out
+    assert files(folder) == before
     assert command.main([*arguments, "--set", "evaluate.samples=0"]) == 0
-    assert (folder / "eval-heldout.json").stat().st_mtime_ns > before
     assert pd.read_parquet(folder / "eval-heldout.parquet")["outside"].isna().all()
+    assert not (folder / "eval-heldout-samples.parquet").exists()  # those of other settings
+    [place] = runs.shelf_of(out, "tiny", 0, "base").iterdir()
+    assert files(place) == before
+    assert command.main(arguments) == 0
+    assert "is here again" in capsys.readouterr().out
+    assert files(folder) == before
+    [other] = [path for path in place.parent.iterdir() if files(path)]
+    assert json.loads((other / "eval-heldout.json").read_text())["manifest"]["config"]["evaluate"]["samples"] == 0
 
 
 def test_any_checkpoint_can_be_evaluated(

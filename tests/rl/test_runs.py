@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ RECORD = {"name": "demo", "train": {"steps": 4}, "evaluate": {"samples": 8}, "me
 
 def test_lock_refuses_the_second_process_and_ends_with_the_first(tmp_path: Path) -> None:
     hold = "import sys, time; from rl import runs; from pathlib import Path\n"
-    hold += "with runs.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    hold += "with runs.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(3600)"
     process = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
@@ -31,42 +33,124 @@ def test_lock_refuses_the_second_process_and_ends_with_the_first(tmp_path: Path)
         pass
 
 
-def test_folder_of_another_run_is_refused_and_named(tmp_path: Path) -> None:
-    assert not runs.begin(tmp_path, RECORD, 0, "hash", replace=False)
-    (tmp_path / "metrics.jsonl").write_text("{}\n")
-    assert not runs.begin(tmp_path, RECORD, 0, "hash", replace=False)  # the same, unfinished: gone on with
-    assert (tmp_path / "metrics.jsonl").exists()
-    other = {**RECORD, "train": {"steps": 5}}
-    for record, seed, source, named in (
-        (other, 0, "hash", "train.steps"),
-        (RECORD, 1, "hash", "seed"),
-        (RECORD, 0, "x", "source"),
-    ):
-        with pytest.raises(RunError, match=rf"other: {named}\); --replace"):
-            runs.begin(tmp_path, record, seed, source, replace=False)
-    assert (tmp_path / "metrics.jsonl").exists()
-    assert not runs.begin(tmp_path, other, 0, "hash", replace=True)
-    assert not (tmp_path / "metrics.jsonl").exists()
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "runs" / "grpo"
+    found.mkdir(parents=True)
+    (found / "lock").touch()
+    return found
 
 
-def test_finished_means_the_same_run_with_a_manifest(tmp_path: Path) -> None:
-    runs.begin(tmp_path, RECORD, 0, "hash", replace=False)
-    assert not runs.is_done(tmp_path, RECORD, 0, "hash")
-    (tmp_path / "manifest.json").write_text("{}")
-    assert runs.is_done(tmp_path, RECORD, 0, "hash")
-    assert runs.begin(tmp_path, RECORD, 0, "hash", replace=True)
-    assert runs.is_done(tmp_path, {**RECORD, "evaluate": {"samples": 9}}, 0, "hash")  # decides no training run
-    assert not runs.is_done(tmp_path, RECORD, 1, "hash")
-    assert not runs.is_done(tmp_path, RECORD, 0, "other")
-    assert not runs.is_done(tmp_path / "nowhere", RECORD, 0, "hash")
+def begin(folder: Path, record: Any = RECORD, seed: int = 0, source: str = "hash") -> tuple[bool, list[str]]:
+    return runs.begin(folder, record, seed, source, folder.parents[1] / "earlier")
 
 
-def test_identity_follows_settings_seed_and_source() -> None:
-    first = runs.identity(RECORD, 0, ["rl.runs"])
-    assert first == runs.identity(dict(reversed(RECORD.items())), 0, ["rl.runs"])
-    others = [runs.identity({}, 0, ["rl.runs"]), runs.identity(RECORD, 1, ["rl.runs"])]
-    others += [runs.identity(RECORD, 0, ["rl.config"])]
-    assert len({first, *others}) == 4
+def files(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+
+
+def finish(folder: Path, record: Any = RECORD, source: str = "hash") -> dict[str, str]:
+    """Make a finished run; its files."""
+    assert begin(folder, record, source=source)[0] is False
+    (folder / "model").mkdir()
+    (folder / "model" / "weights").write_text(source + str(record))
+    (folder / "metrics.jsonl").write_text("{}\n")
+    (folder / "manifest.json").write_text("{}")
+    return files(folder)
+
+
+OTHER = {**RECORD, "train": {"steps": 5}}
+
+
+@pytest.mark.parametrize(
+    ("record", "seed", "source", "named"),
+    [(OTHER, 0, "hash", "train.steps"), (RECORD, 1, "hash", "seed"), (RECORD, 0, "x", "source")],
+)
+def test_a_finished_run_is_moved_whole_for_another_and_comes_back(
+    folder: Path, record: Any, seed: int, source: str, named: str
+) -> None:
+    first = finish(folder)
+    done, [line] = begin(folder, record, seed, source)
+    assert not done
+    assert f"(other: {named})" in line
+    place = Path(line.rpartition(" lies in ")[2])
+    assert files(place) == first
+    assert list(files(folder)) == ["config.yaml"]
+    assert (folder / "lock").exists()  # held by the process that moves
+
+    (folder / "metrics.jsonl").write_text("half of the other\n")
+    second = files(folder)
+    done, lines = begin(folder)
+    assert (done, len(lines)) == (True, 2)
+    assert files(folder) == first
+    assert begin(folder, record, seed, source)[0] is False
+    assert files(folder) == second  # and so does the other, where it was left
+
+
+def test_the_same_run_unfinished_is_gone_on_with(folder: Path) -> None:
+    assert begin(folder) == (False, [])
+    (folder / "metrics.jsonl").write_text("{}\n")
+    assert begin(folder) == (False, [])
+    assert (folder / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("moves", range(1, 9))
+def test_killed_while_moving_nothing_is_lost_and_nothing_half_seems_finished(
+    folder: Path, moves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, rename, left = finish(folder), Path.rename, [moves]
+
+    def dies(self: Path, target: Path) -> Path:
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", dies)
+    with contextlib.suppress(KeyboardInterrupt):  # away, four entries, and back
+        begin(folder, OTHER)
+        begin(folder)
+    if runs.is_done(folder, RECORD, 0, "hash"):
+        assert files(folder) == first
+    monkeypatch.setattr(Path, "rename", rename)
+    assert begin(folder)[0] is True
+    assert files(folder) == first
+
+
+@pytest.mark.parametrize("left", ["metrics.jsonl", "manifest.json"])
+def test_files_of_no_known_run_are_left_alone(folder: Path, left: str) -> None:
+    (folder / left).write_text("whose?")
+    with pytest.raises(RunError, match=f"holds {left}, and no config.yaml says"):
+        begin(folder)
+    (folder / "config.yaml").write_text("{")
+    with pytest.raises(RunError, match="is damaged"):
+        begin(folder)
+    assert (folder / left).read_text() == "whose?"
+
+
+def test_moving_replaces_nothing(folder: Path) -> None:
+    (folder / "a").write_text("1")
+    (folder / "to").mkdir()
+    (folder / "to" / "a").write_text("2")
+    with pytest.raises(RunError, match="is there already"):
+        runs.move([folder / "a"], folder / "to")
+    assert files(folder) == {"a": "1", "to/a": "2"}
+
+
+def test_finished_means_the_same_run_with_a_manifest(folder: Path) -> None:
+    begin(folder)
+    assert not runs.is_done(folder, RECORD, 0, "hash")
+    (folder / "manifest.json").write_text("{}")
+    assert runs.is_done(folder, RECORD, 0, "hash")
+    assert begin(folder) == (True, [])
+    assert runs.is_done(folder, {**RECORD, "evaluate": {"samples": 9}}, 0, "hash")  # decides no training run
+    assert not runs.is_done(folder, RECORD, 1, "hash")
+    assert not runs.is_done(folder, RECORD, 0, "other")
+    assert not runs.is_done(folder / "nowhere", RECORD, 0, "hash")
 
 
 def test_rows_are_cut_and_torn_ones_ignored(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_runs_of_the_paper_are_launched(tmp_path: Path) -> None:
     path = ROOT / "rl" / "experiments" / "paper" / "qwen2.5-math-7b.yaml"
     jobs = {one.name: one for one in jobs_for(load(path), path, ["ds-grpo"], [0], tmp_path, [])}
     settings = str(ROOT / "rl" / "experiments" / "accelerate" / "fsdp-1x8.yaml")
-    common = ["--seed", "0", "--replace", "--out", str(tmp_path)]
+    common = ["--seed", "0", "--out", str(tmp_path)]
     launched = jobs["ds-grpo seed 0"].command
     assert launched[:5] == [sys.executable, "-m", "accelerate.commands.launch", "--config_file", settings]
     assert launched[5:] == ["-m", "rl.train", str(path), "--method", "ds-grpo", *common]
@@ -154,7 +154,7 @@ def test_done_follows_settings_source_and_weights(tmp_path: Path, monkeypatch: p
 
     folder = runs.folder_of(tmp_path, "countdown", 0, "grpo")
     folder.mkdir(parents=True)
-    runs.begin(folder, config.record("grpo"), 0, train.source_key(), replace=False)
+    runs.begin(folder, config.record("grpo"), 0, train.source_key(config, "grpo"), tmp_path / "earlier")
     write_json(folder / "manifest.json", {})
     (folder / "model").mkdir()
     (folder / "model" / "model.safetensors").write_bytes(b"trained")

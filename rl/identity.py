@@ -1,0 +1,54 @@
+"""The code that decides a run, as one hash: not all of the project, and no comment or docstring of it.
+
+All tasks and methods are imported, one of each is in use: the tables that name them do not count, nor what they alone
+import. Of what is left each line of code counts, also where it only shows progress: a run made anew costs time, an old
+result under a new name would be wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from repro.manifest import ROOT, versions
+from repro.sources import closure, code_of
+from rl.methods import METHODS, PRESETS, Method
+from rl.tasks import TASKS
+
+TABLES = {"rl.tasks": ("TASKS",), "rl.methods": ("METHODS", "PRESETS")}
+"""The modules that name every task or every method, and the tables in which they do."""
+
+
+def code_key(modules: Iterable[str], task: str, method: Method | None = None, root: Path = ROOT) -> str:
+    """SHA-256 of package versions and of the code behind `modules` that a run of `task` and `method` uses.
+
+    method: None where no method's code runs, as in evaluations. root: the project's folder.
+    """
+    tasks, methods = {one.__name__ for one in TASKS.values()}, set()
+    for one in (*METHODS.values(), *PRESETS.values()):
+        methods |= _modules(one)
+    used = {TASKS[task].__name__, *(_modules(method) if method is not None else ())}
+    total = hashlib.sha256()
+    words = [f"{name}={version}" for name, version in versions().items()]
+    if method is not None:
+        words += [getattr(method.advantages, "__qualname__", ""), f"{method.entropies} {method.history}"]
+    for word in words:
+        total.update(word.encode() + b"\0")
+    tables = {_path(module): names for module, names in TABLES.items()}
+    for path in closure([*modules, *used], root, unfollowed={"rl.tasks": tasks, "rl.methods": methods}):
+        name = path.relative_to(root)
+        text = code_of(path.read_text(encoding="utf-8"), tables.get(name, ()))
+        total.update(f"{name}\0{text}\0".encode())
+    return total.hexdigest()
+
+
+def _modules(method: Method) -> set[str]:
+    """Where the method's function and its options are defined."""
+    found = {method.advantages.__module__} if method.advantages is not None else set()
+    return found | ({type(method.options).__module__} if method.options is not None else set())
+
+
+def _path(module: str) -> Path:
+    base = Path(*module.split("."))
+    return base / "__init__.py" if (ROOT / base).is_dir() else base.with_suffix(".py")
