@@ -9,7 +9,6 @@ from pathlib import Path
 
 from repro.manifest import ROOT
 
-
 OWN = ("figures", "repro", "rl", "theory")
 
 
