@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,9 +21,9 @@ from rl.tasks import _math_worker, math_grading
 from rl.tasks.answers import read
 from rl.tasks.math_grading import MAX_ANSWER, MAX_TEXT, Grader, boxed
 
-# What is given up after three seconds: by a signal, and by the end of the process within one operation on integers.
+# What is given up after three seconds
 SLOW = r"\boxed{(x+y+z+w+1)^{60}}"
-ENDLESS = r"\boxed{\gcd(9^{9^9},3)}"
+ENDLESS = r"\boxed{\gcd(9^{10^9},3)}"
 GOLD = "(x+y+z+w+2)^{60}"
 
 
@@ -194,6 +196,34 @@ def test_a_timeout_costs_one_answer_and_is_remembered(grader: Grader, gold: str,
     before = _processor_time(worker.process.pid)
     grader.grade([([gold], f"Once more: {text}") for _ in range(1000)])
     assert _processor_time(worker.process.pid) == before  # copies cost nothing
+
+
+# A worker that is kept within one operation, where no signal is handled, by the answer 13.
+STUCK = f"""
+import importlib.util
+spec = importlib.util.spec_from_file_location("worker", {str(math_grading._WORKER)!r})
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+judge = worker.judge
+worker.judge = lambda golds, answer: sum(range(10**15)) if answer["latex"] == "13" else judge(golds, answer)
+worker.serve()
+"""
+
+
+def test_what_no_signal_interrupts_is_ended_after_seconds_of_processor_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "stuck.py"
+    path.write_text(STUCK)
+    monkeypatch.setattr(math_grading, "_WORKER", path)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    asked = [(["1/1"], text) for text in (r"\boxed{2/2}", r"\boxed{13}", r"\boxed{13}", r"\boxed{3/3}")]
+    with Grader(seconds=600.0) as grader:
+        assert [grade.reason for grade in grader.grade(asked)] == ["correct", "timeout", "timeout", "correct"]
+        assert [grade.reason for grade in grader.grade(asked)] == ["correct", "timeout", "timeout", "correct"]
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Once, with two starts; to the end it would be hours
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
 
 
 def _processor_time(process: int) -> int:
