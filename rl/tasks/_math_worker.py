@@ -50,7 +50,22 @@ def parsed(latex: str) -> Any:
         )
     )
     found = parse(f"\\boxed{{{latex}}}", [config], parsing_timeout=None, raise_on_error=True)
-    return next((one for one in found if not isinstance(one, str)), None)
+    return next((_imaginary(one) for one in found if not isinstance(one, str)), None)
+
+
+def _imaginary(node: Any) -> Any:
+    """`node` with i as the imaginary unit, unless it is what a sum runs over.
+
+    Math-verify reads a letter, and where it takes it for the unit, all letters as not real.
+    """
+    from sympy import I, Product, Sum, Symbol
+
+    letters = {one for one in getattr(node, "free_symbols", ()) if isinstance(one, Symbol)}
+    if all(letter.is_real for letter in letters if letter.name != "i") and all(one.name != "i" for one in letters):
+        return node
+    if hasattr(node, "has") and node.has(Sum, Product):
+        return node
+    return node.xreplace({one: I if one.name == "i" else Symbol(one.name, real=True) for one in letters})
 
 
 def leaves(form: Form) -> list[str]:

@@ -78,6 +78,8 @@ _SYNONYMS = [
         (r"\^\s*\{\s*\\circ\s*\}", r"^\\circ "),
         (r"(?:\\text\{\s*)(?:percent|percentage|pct)\s*\}|(?<![a-zA-Z\\])(?:percent|percentage|pct)(?![a-zA-Z])", "%"),
         (r"\\?%", r"\\%"),
+        (r"\*\*", "^"),
+        (r"\{([^{}]+)\\choose(?![a-zA-Z])([^{}]+)\}", r"\\binom{\1}{\2}"),
         (r"\\\$|\\pounds(?![a-zA-Z])|[€£¥]", ""),
         (r"\$|\\[()]|\\\[|\\\](?!\])", ""),
     )
@@ -224,7 +226,7 @@ _AND = re.compile(r"\\text\s*\{\s*,?\s*(?:and|or)\s*\}|and|or")
 def read(text: str) -> Form:
     """What `text` is. Raises NoAnswer with the reason if it is no answer."""
     text = unified(text)
-    if _COMMAS.search(text) and not re.search(r"[(\[{]", text):
+    if _COMMAS.search(text) and not re.search(r"\\\{|[(\[]", text):
         text = _COMMAS.sub(lambda found: found[0].replace(",", ""), text)
     if number := _SCIENTIFIC.fullmatch(text):  # in LaTeX the e would be Euler's number
         return Form("value", rf"{number[1]} \times 10^{{{number[2]}}}")
@@ -302,8 +304,9 @@ def _bracket(tokens: list[str], text: str) -> Form:
     if opened in (r"\lfloor", r"\lceil"):
         return Form("value", _value(tokens))
     if opened == r"\{" and closed == r"\}":
-        if _top(inner) & {":", "|", r"\mid", r"\ldots"}:
-            return Form("other", _value(tokens))
+        first, *rest = _split(inner, {":", "|", r"\mid"})
+        if rest:  # the condition says as much
+            return _element(rest[0]) if _name(first) and len(rest) == 1 else Form("other", _value(tokens))
         if not _joined(inner):
             return Form("set", r"\emptyset")
         inside = _listed(inner, _joined(inner))
@@ -359,6 +362,8 @@ def _worded(tokens: list[str]) -> Form:
     plain = _joined(body)
     if len(words) == 1 and len(body) == 1:
         content = _plain(words[0])
+        if re.search(r"\d", content) and not re.search("[a-z]", content):  # \textbf{7}
+            return _element(_tokens(content))
         return Form("value", content) if re.fullmatch("[A-Za-z]", content) else Form("words", plain, content)
     if words or _is_words(body):
         return Form("words", plain, _plain(plain))
