@@ -17,7 +17,8 @@ def draw(data: pd.DataFrame) -> Figure:
     """The term's change of p over vanilla's own, gamma_p = 1; the line is p*, beyond which the term is a drag."""
     fig, axes = plt.subplots(figsize=(style.COLUMN, 0.85 * style.COLUMN), layout="constrained")
     grid = data[data.panel == "effect"].pivot(index="skew", columns="p", values="value")
-    odds = np.log(grid.columns / (1 - grid.columns))
+    p = grid.columns.to_numpy(dtype=float)
+    odds = np.log(p / (1 - p))
     picture = axes.pcolormesh(
         odds,
         grid.index,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from theory.checks import t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11
+from theory.checks import t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13
 from theory.checks.base import Theorem
 
 REGISTER: dict[str, Theorem] = {
-    module.THEOREM.id: module.THEOREM for module in (t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11)
+    module.THEOREM.id: module.THEOREM for module in (t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13)
 }
 
 

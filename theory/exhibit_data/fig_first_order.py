@@ -8,7 +8,7 @@ import numpy as np
 
 from theory import firstorder, policies
 
-CONFIG: dict[str, Any] = {"correct": 4, "incorrect": 4, "skews": [0.0, 3.0, 61], "log_odds": [-4.0, 6.0, 81]}
+CONFIG: dict[str, Any] = {"correct": 4, "incorrect": 4, "skew": 3.0, "skews": 61, "log_odds": [-4.0, 6.0], "odds": 81}
 
 
 def table() -> dict[str, Any]:
@@ -20,9 +20,9 @@ def table() -> dict[str, Any]:
     ranks, L = np.arange(1, CONFIG["correct"] + 1), CONFIG["incorrect"]
     log_r = np.full(L, -np.log(L))
     correct = np.arange(len(ranks) + L) < len(ranks)
-    low, high, number = CONFIG["log_odds"]
-    odds = np.linspace(low, high, number)
-    for skew in np.linspace(*CONFIG["skews"][:2], CONFIG["skews"][2]):
+    low, high = CONFIG["log_odds"]
+    odds = np.linspace(low, high, CONFIG["odds"])
+    for skew in np.linspace(0.0, CONFIG["skew"], CONFIG["skews"]):
         log_q = policies.log_normalize(-skew * np.log(ranks))
         rows.append(("threshold", float(skew), float(firstorder.threshold(log_q, log_r)), float("nan")))
         p = 1 / (1 + np.exp(-odds))
