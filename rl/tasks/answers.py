@@ -88,8 +88,8 @@ _SYNONYMS = [
 _THOUSANDS = re.compile(r"(?<![\d.,}])[1-9]\d{0,2}(?:(?:\{,\}|,?\\!|\\,)\d{3})+(?!\d)")
 _COMMAS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _SPACES = re.compile(r"(?<!\\)\\[,;:!> ]|~|\\q?quad(?![a-zA-Z])|\s+")
-_REPEATING = re.compile(r"(\d*)\.(\d*)\s*\\overline\s*\{\s*(\d+)\s*\}")
-_SCIENTIFIC = re.compile(r"([-+]?\d+\.?\d*)[eE]([-+]?\d+)")
+_REPEATING = re.compile(r"(?<!\d)(\d*)\.(\d*)\s*\\overline\s*\{\s*(\d+)\s*\}")
+_SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d*)?)[eE]([-+]?\d+)")
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _ROOT = re.compile(r"[√]\s*(\d+(?:\.\d+)?|[a-zA-Z])?")
 INTEGER = re.compile(r"([-+]?)\s*(\d+)")
@@ -236,7 +236,10 @@ def read(text: str) -> Form:
         depth += (token in _OPEN) - (token in _CLOSE)
         if depth > MAX_DEPTH:
             raise NoAnswer(UNREADABLE)
-    return _listed(tokens, text)
+    try:
+        return _listed(tokens, text)
+    except RecursionError:  # commands without braces nest as well, as in \sqrt\sqrt 2
+        raise NoAnswer(UNREADABLE) from None
 
 
 def _listed(tokens: list[str], text: str) -> Form:

@@ -134,7 +134,17 @@ def test_whole_numbers_are_compared_at_sight(number: int, zeros: int) -> None:
     assert at_sight([str(number + 1)], written) == "wrong"
 
 
-@pytest.mark.parametrize("text", ["(" * 2000 + "1" + ")" * 2000, r"\sqrt{" * 700 + "2" + "}" * 700])
-def test_brackets_without_end_are_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 2000 + "1" + ")" * 2000,
+        r"\sqrt{" * 600 + "2" + "}" * 600,
+        r"\sqrt" * 700 + "2",
+        "2" + "^-" * 1900 + "2",
+        r"\frac" * 700 + "1" * 900,
+        "x" + "_" * 3900,
+    ],
+)
+def test_what_nests_without_end_is_refused(text: str) -> None:
     with pytest.raises(NoAnswer, match="unparsed"):
         read(text)
