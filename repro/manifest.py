@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "numpy",
     "scipy",
+    "python-flint",
     "torch",
     "transformers",
     "trl",

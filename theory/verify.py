@@ -1,7 +1,10 @@
 """`python -m theory.verify`: check every theorem on random instances, and see every negative control noticed.
 
+With `--certified` the claims that can be are proved, by exact rationals and interval arithmetic, and none is sampled.
+
 Prints a table, writes `<out>/theory/verify.json` with its manifest (`verify-T6.json` for a part of the theorems), tells
-its progress on stderr. Exit status: 0 iff all hold and every control was noticed, 1 otherwise, 2 on bad input.
+its progress on stderr. With `--certified`: `certified.json`. Exit status: 0 iff all hold (are proved) and every control
+was noticed (is not proved), 1 otherwise, 2 on bad input.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from repro.files import write_json
 from repro.manifest import manifest
@@ -113,6 +116,33 @@ def summary(found: list[Verdict], instances: int) -> str:
     )
 
 
+def certified(parser: Parser, only: list[str] | None, out: Path, started: float) -> int:
+    """Prove what has certificates, print, write."""
+    try:
+        from theory.certified import register
+    except ImportError:
+        parser.error("--certified needs python-flint: pip install -e '.[certified]'")
+    try:
+        found = register.certify(only or list(register.MODULES))
+    except ValueError as error:
+        parser.error(f"--certified --only {error}")
+    print("\n".join(map(register.row, found)))
+    path = out / "theory" / f"{'-'.join(['certified', *(only or [])])}.json"
+    holds = all(one.as_it_should for one in found)
+    result = {"holds": holds, "certificates": [register.as_json(one) for one in found]}
+    write(parser, out, path, {**result, "manifest": manifest({"theorems": only or [*register.MODULES]}, None, started)})
+    print(f"\n{register.summary(found)}; {time.time() - started:.0f} s; {path}")
+    return 0 if holds else 1
+
+
+def write(parser: Parser, out: Path, path: Path, result: dict[str, Any]) -> None:
+    """Write the record, or refuse `--out` in one line."""
+    try:
+        write_json(path, result)
+    except OSError as error:
+        parser.error(f"--out {out}: cannot write {path.name} there ({error.strerror})")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Check, print, write; see the module's docstring."""
     parser = Parser(prog="python -m theory.verify", description="Check the theorems by computation.")
@@ -121,6 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=at_least(0), default=0, help="of the random instances (default 0)")
     parser.add_argument("--jobs", type=at_least(1), default=cores(), help="processes (default: the cores there are)")
     parser.add_argument("--out", type=Path, default=Path("build"), help="verify.json goes to <out>/theory")
+    parser.add_argument(
+        "--certified", action="store_true", help="prove instead of sampling (instances, seed, jobs play no part)"
+    )
     options = parser.parse_args(arguments)
     started = time.time()
     try:
@@ -128,16 +161,15 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     names = [name for name in theorems.REGISTER if name in asked]
+    if options.certified:
+        return certified(parser, names if options.only else None, options.out, started)
     found = collect(names, options.instances, options.seed, options.jobs)
     print("\n\n".join(block(verdict) for verdict in found))
     path = options.out / "theory" / ("verify.json" if not options.only else f"verify-{'-'.join(names)}.json")
     config = {"theorems": names, "instances": options.instances, "jobs": options.jobs}
     holds = all(verdict.holds for verdict in found)
     result = {"holds": holds, "theorems": [verdicts.as_json(verdict) for verdict in found]}
-    try:
-        write_json(path, {**result, "manifest": manifest(config, options.seed, started)})
-    except OSError as error:
-        parser.error(f"--out {options.out}: cannot write {path.name} there ({error.strerror})")
+    write(parser, options.out, path, {**result, "manifest": manifest(config, options.seed, started)})
     print(f"\n{summary(found, options.instances)}; {time.time() - started:.0f} s; {path}")
     return 0 if holds else 1
 

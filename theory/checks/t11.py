@@ -105,14 +105,16 @@ def _shape() -> Outcome:
     """GRPO's weight is symmetric about ½, least there and rising to both ends; MaxRL's and PKPO's fall throughout."""
     p = np.linspace(0.01, 0.99, 99)
     wrong = 0
-    for size in (2, 4, 8, 16, 64):
+    for size in (2, 3, 4, 8, 16, 64):
         w = weights.weight(weights.grpo(size), p)
         wrong += int(np.abs(w - w[::-1]).max() > 1e-12)
-        if size > 2:  # with two rollouts only mixed groups move anything, and those in the same way: w is constant
+        if size > 3:  # with two or three rollouts every mixed group pays alike: w is constant
             wrong += int((np.diff(w[49:]) < 0).any()) + int(w.argmin() != 49)
+        else:
+            wrong += int(np.ptp(w) > 1e-12)
         falling = [weights.maxrl(size), weights.maxrl(size, True), weights.pkpo(size, 2)]
         wrong += sum(int((np.diff(weights.weight(one, p)) > 1e-12).any()) for one in falling if size > 2)
-    return Outcome("GRPO: symmetric, least at ½; MaxRL, PKPO: falling", 5, wrong, 0, "violations; N = 2 to 64")
+    return Outcome("GRPO: symmetric, least at ½; MaxRL, PKPO: falling", 6, wrong, 0, "violations; N = 2 to 64")
 
 
 def _orbit(rng: np.random.Generator, n: int) -> Outcome:
@@ -152,8 +154,9 @@ THEOREM = Theorem(
     statement=(
         "If a method's advantages depend on the rewards of the group alone, its expected step is w_N(p) times the "
         "gradient of p, w_N(p) = E f(1, 1+B) − E f(0, B), B ~ Bin(N−1, p): it chooses the speed at each p, and at "
-        "equal p all such methods have the same policy. GRPO's w is least at ½ and rises towards both ends; those of "
-        "MaxRL and PKPO fall throughout. Only terms in log pi or in answers leave the orbit."
+        "equal p all such methods have the same policy. GRPO's w is least at ½ and rises towards both ends for N ≥ 4 "
+        "(below it is constant); those of MaxRL (N ≥ 3) and PKPO fall throughout. Only terms in log pi or in answers "
+        "leave the orbit."
     ),
     tag="new",
     oracle="all m^N ordered groups; integration of eight flows; a central difference",
