@@ -253,7 +253,7 @@ def test_a_base_model_is_made_and_evaluated_by_level(tmp_path: Any) -> None:
     parts = [Counter(part["reasons"]) for part in by_level.values()]
     assert [part.total() for part in parts] == [40, 40]
     assert parts[0] + parts[1] == Counter(found.summary["reasons"])
-    assert set(found.summary["reasons"]) <= {"correct", "wrong", "no answer", "unparsed"}
+    assert set(found.summary["reasons"]) <= {"correct", "wrong", "no answer", "unparsed", "no number"}
     exact = evaluate(folder, linear, problems, dataclasses.replace(how, mode="exact", samples=0), seed=0)
     assert 0 <= exact.summary["C"] <= 1
     assert set(exact.summary["benchmarks"]) == {"level1", "level2"}
