@@ -8,7 +8,7 @@ import sys
 from datasets import load_dataset
 from trl import GRPOConfig
 
-from rl.trainer import DSGRPOTrainer  # 1: was `from trl import GRPOTrainer`
+from differential_smoothing.trl import DSGRPOTrainer  # 1: was `from trl import GRPOTrainer`
 
 
 def exact(completions, answer, **_):

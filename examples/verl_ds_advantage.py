@@ -38,15 +38,15 @@ from typing import Any
 
 import torch
 
-from rl.rollouts import Rollouts, normalise
-from rl.smoothing import SmoothingConfig, smooth
-from rl.trainer import correct_from_rewards
+from differential_smoothing.rollouts import Rollouts, normalise
+from differential_smoothing.smoothing import SmoothingConfig, smooth
+from differential_smoothing.trl import correct_from_rewards
 
 NAME = "ds_grpo"
 
 
 def correctness(scores: torch.Tensor, correct_from: float | None) -> torch.Tensor:
-    """(B,) codes of `rl.rollouts`: CORRECT from `correct_from` on, INCORRECT below; where it is None, 1 and 0.
+    """(B,) codes: CORRECT from `correct_from` on, INCORRECT below; where it is None, 1 and 0.
 
     scores: (B,), the sum of each rollout's rewards. Raises ValueError for a score of which nothing says what it is.
     """

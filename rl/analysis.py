@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rl.metrics import holm, paired_bootstrap, pass_at_k_exact, t_interval, t_test
+from differential_smoothing.passk import pass_at_k_exact
+from rl.metrics import holm, paired_bootstrap, t_interval, t_test
 from rl.results import NotRun, ResultError, Results, Run
 
 Quantity = Callable[[Run], np.ndarray]  # one number per held-out problem

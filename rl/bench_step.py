@@ -23,12 +23,12 @@ from datasets import Dataset
 from transformers import PrinterCallback, Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
+from differential_smoothing import methods
+from differential_smoothing.trl import DSGRPOTrainer
 from repro.files import write_json
 from repro.manifest import manifest
-from rl import methods
 from rl.stopwatch import Clock, Watch
 from rl.tabular import BOS, EOS, PAD, tabular_tokenizer
-from rl.trainer import DSGRPOTrainer
 
 PLAIN = "GRPOTrainer"
 VARIANTS: dict[str, tuple[str, dict[str, Any]] | None] = {

@@ -19,8 +19,8 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from differential_smoothing.trl import DSGRPOTrainer
 from rl.tabular import BOS, EOS, TabularLM, tabular_lm, tabular_tokenizer
-from rl.trainer import DSGRPOTrainer
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from differential_smoothing.methods import METHODS, Method
+from differential_smoothing.methods import get as get_method
+from differential_smoothing.methods.variants import is_variant, kind
 from rl import tasks
 from rl.checkpoint import CheckpointConfig
-from rl.methods import METHODS, Method
-from rl.methods import get as get_method
 from rl.needs import NeedsConfig
 from rl.pretrain import BaseConfig
 from rl.settings import ConfigError, build, existing, merged, nearest, override, parse
-from rl.variants import is_variant, kind
 
 SECTIONS = ("name", "scale", "task", "base", "train", "evaluate", "methods")
 OPTIONAL = ("needs",)

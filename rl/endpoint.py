@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from differential_smoothing.passk import pass_at_k_exact
 from rl.analysis import Quantity, common
-from rl.metrics import pass_at_k_exact, power_of_equality
+from rl.metrics import power_of_equality
 from rl.results import ResultError, Results, Run, load
 from rl.trajectory import TABLE
 

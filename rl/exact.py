@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rl.metrics import coverage_exact, gini_simpson, pass_at_k_exact, shannon_entropy
+from differential_smoothing.passk import pass_at_k_exact
+from rl.metrics import coverage_exact, gini_simpson, shannon_entropy
 
 
 class HasPrompt(Protocol):

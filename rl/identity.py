@@ -11,12 +11,12 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from differential_smoothing.methods import METHODS, PRESETS, Method
 from repro.manifest import ROOT, versions
 from repro.sources import closure, code_of
-from rl.methods import METHODS, PRESETS, Method
 from rl.tasks import TASKS
 
-TABLES = {"rl.tasks": ("TASKS",), "rl.methods": ("METHODS", "PRESETS")}
+TABLES = {"rl.tasks": ("TASKS",), "differential_smoothing.methods.registry": ("METHODS", "PRESETS")}
 """The modules that name every task or every method, and the tables in which they do."""
 
 
@@ -36,7 +36,9 @@ def code_key(modules: Iterable[str], task: str, method: Method | None = None, ro
     for word in words:
         total.update(word.encode() + b"\0")
     tables = {_path(module): names for module, names in TABLES.items()}
-    for path in closure([*modules, *used], root, unfollowed={"rl.tasks": tasks, "rl.methods": methods}):
+    for path in closure(
+        [*modules, *used], root, unfollowed={"rl.tasks": tasks, "differential_smoothing.methods.registry": methods}
+    ):
         name = path.relative_to(root)
         text = code_of(path.read_text(encoding="utf-8"), tables.get(name, ()))
         total.update(f"{name}\0{text}\0".encode())

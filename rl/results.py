@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from differential_smoothing.methods.variants import is_variant
 from repro.manifest import ROOT, missing_fields
-from rl.variants import is_variant
 
 SHARED = ("name", "scale", "task", "base", "train", "evaluate")  # what runs must have in common to stand in one exhibit
 

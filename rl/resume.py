@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from differential_smoothing.trl import DSGRPOTrainer
 from rl import runs
 from rl.checkpoint import merge_adapter
 from rl.runs import Checkpoint, Metrics, RunError
-from rl.trainer import DSGRPOTrainer
 
 T = TypeVar("T")
 

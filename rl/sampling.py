@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from differential_smoothing.training.generation import only_what_is_asked
 from rl.checkpoint import SAFELY, load_tokenizer
 from rl.engines import need_vllm
-from rl.generation import only_what_is_asked
 
 
 @dataclass(frozen=True)

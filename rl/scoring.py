@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-from rl.metrics import coverage, distinct_at_k, gini_simpson_sampled, pass_at_k, shannon_entropy
+from differential_smoothing.passk import distinct_at_k, pass_at_k
+from rl.metrics import coverage, gini_simpson_sampled, shannon_entropy
 from rl.sampling import Completion
 
 LEVEL = 0.95

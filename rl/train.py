@@ -270,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 for a wrong request, 1 for a run that failed, each with one line on standard error."""
     parser = argparse.ArgumentParser(prog="python -m rl.train", description="Train one method with one seed.")
     parser.add_argument("config", type=Path, help="the experiment's YAML")
-    parser.add_argument("--method", required=True, help="a name from rl.methods: grpo, ds-grpo, …")
+    parser.add_argument("--method", required=True, help="a name from differential_smoothing.methods: grpo, ds-grpo, …")
     parser.add_argument("--seed", type=int, required=True, help="of the base model and of the run")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where runs go")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")

@@ -16,7 +16,7 @@ from theory import strategies
 from theory.policies import Array, Mask, Strength, log_normalize
 from theory.weights import Advantages
 
-STEPS = 20_000
+STEPS = 5_000
 
 
 def coefficients(advantages: Advantages) -> Array:
@@ -101,7 +101,7 @@ def flow(
     return log_normalize(done.y.T)
 
 
-def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0, tolerance: float = 1e-7) -> Array:
+def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0, tolerance: float = 1e-6) -> Array:
     """Where the flow of a method with falling w_N (and DS with gamma_n = 0) ends from any base: log-policy (..., m).
 
     The maximiser of the concave `potential` on the simplex, by exponentiated gradient with a step that halves where the

@@ -59,8 +59,8 @@ def _hooked(owner: Any, name: str, when: Any, action: Any, after: bool = False) 
 
 def run(arguments: list[str], event: str | None, errors: str) -> None:
     """`rl.train` with `arguments`; `event` names what happens on the way; standard error goes to the file `errors`."""
+    from differential_smoothing.training.history import History
     from rl import runs, train
-    from rl.history import History
     from rl.resume import ExactTrainer
 
     sys.stderr = open(errors, "w", buffering=1)  # noqa: SIM115 (until the process ends)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from differential_smoothing.passk import distinct_at_k, pass_at_k
 from repro.manifest import manifest
-from rl.metrics import distinct_at_k, pass_at_k
 
 SAMPLED_KS = (1, 4, 8)
 _DRAWN = 16

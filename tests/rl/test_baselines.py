@@ -15,11 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import rl.baselines.diversity
-import rl.baselines.groups
-import rl.baselines.passk
-import rl.baselines.reweighted
-from rl.baselines.diversity import (
+import differential_smoothing.advantages.groups
+import differential_smoothing.advantages.passk
+import differential_smoothing.advantages.reweighted
+import differential_smoothing.methods.diversity
+from differential_smoothing.advantages.passk import PasskConfig, PkpoConfig, passk_training, pkpo
+from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
+from differential_smoothing.methods.diversity import (
     DarlingConfig,
     HistoricalConfig,
     OutcomeConfig,
@@ -29,10 +31,9 @@ from rl.baselines.diversity import (
     outcome_historical,
     unlikeliness,
 )
-from rl.baselines.entropy import EntropyAdvantageConfig, entropy_advantage
-from rl.baselines.passk import PasskConfig, PkpoConfig, passk_training, pkpo
-from rl.baselines.reweighted import FGrpoConfig, MaxRLConfig, UcpoConfig, f_grpo, maxrl, ucpo
-from rl.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalise
+from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
+from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
+from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalise
 
 
 @dataclass(frozen=True)
@@ -261,20 +262,40 @@ def test_agrees_with_slow_loop_on_any_shape(seed: int, groups: int, size: int, w
 @pytest.mark.parametrize(
     ("option", "module", "name", "change"),
     [
-        (PasskConfig(3), rl.baselines.passk, "none_drawn", lambda real: lambda n, w, k: real(n, w, k) ** 2),
-        (PkpoConfig(3), rl.baselines.passk, "none_drawn", lambda real: lambda n, w, k: real(n, w, k + 1)),
-        (MaxRLConfig(), rl.baselines.reweighted, "EPS", lambda real: 0.1),
-        (FGrpoConfig(), rl.baselines.groups, "CORRECT", lambda real: INCORRECT),
-        (UcpoConfig(), rl.baselines.reweighted, "CORRECT", lambda real: INCORRECT),
+        (
+            PasskConfig(3),
+            differential_smoothing.advantages.passk,
+            "none_drawn",
+            lambda real: lambda n, w, k: real(n, w, k) ** 2,
+        ),
+        (
+            PkpoConfig(3),
+            differential_smoothing.advantages.passk,
+            "none_drawn",
+            lambda real: lambda n, w, k: real(n, w, k + 1),
+        ),
+        (MaxRLConfig(), differential_smoothing.advantages.reweighted, "EPS", lambda real: 0.1),
+        (FGrpoConfig(), differential_smoothing.advantages.groups, "CORRECT", lambda real: INCORRECT),
+        (UcpoConfig(), differential_smoothing.methods.ucpo, "CORRECT", lambda real: INCORRECT),
         (
             UnlikelinessConfig(),
-            rl.baselines.diversity,
+            differential_smoothing.methods.diversity,
             "reduce_logps",
             lambda real: lambda *a: (-real(*a)[0], real(*a)[1]),
         ),
-        (OutcomeConfig(), rl.baselines.groups, "mates", lambda real: lambda groups: real(groups).fill_diagonal_(True)),
-        (HistoricalConfig(form="mean"), rl.baselines.diversity, "UNSCORABLE", lambda real: INCORRECT),
-        (DarlingConfig(), rl.baselines.groups, "mates", lambda real: lambda groups: real(groups * 0)),
+        (
+            OutcomeConfig(),
+            differential_smoothing.advantages.groups,
+            "mates",
+            lambda real: lambda groups: real(groups).fill_diagonal_(True),
+        ),
+        (HistoricalConfig(form="mean"), differential_smoothing.methods.diversity, "UNSCORABLE", lambda real: INCORRECT),
+        (
+            DarlingConfig(),
+            differential_smoothing.advantages.groups,
+            "mates",
+            lambda real: lambda groups: real(groups * 0),
+        ),
     ],
     ids=lambda value: type(value).__name__ if dataclasses.is_dataclass(value) else "",
 )

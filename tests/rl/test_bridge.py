@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import rl.logprob
-import rl.smoothing
-from rl import methods
+import differential_smoothing.methods.logprob
+import differential_smoothing.smoothing
+from differential_smoothing import methods
+from differential_smoothing.methods import Method
 from rl.bridge import World, averaged_step, steps
-from rl.methods import Method
 from theory import groups, sampled, shaping
 from theory.sampled import Grpo
 from theory.shaping import Shaping
@@ -215,7 +215,7 @@ def test_a_flipped_reward_in_the_trainer_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["ds", "ds-reward", "ds-centered", "logprob-bonus"])
 def test_a_flipped_sign_in_the_trainer_is_noticed(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method = CASES[case][0]
-    module = rl.logprob if case.startswith("logprob") else rl.smoothing
+    module = differential_smoothing.methods.logprob if case.startswith("logprob") else differential_smoothing.smoothing
     real = module.reduce_logps
 
     def flipped(*arguments: Any) -> tuple[Any, Any]:

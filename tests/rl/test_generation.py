@@ -14,8 +14,8 @@ from peft import LoraConfig, get_peft_model
 from scipy import stats
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
+from differential_smoothing.training.generation import KEPT, changes_of_the_law, only_what_is_asked
 from rl.bridge import World
-from rl.generation import KEPT, changes_of_the_law, only_what_is_asked
 from rl.sampling import Sampling, complete
 from rl.tabular import BOS, EOS, tabular_tokenizer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl.history import History
+from differential_smoothing.training.history import History
 
 BATCH = st.lists(
     st.tuples(st.sampled_from(["p", "q", "a\nb", ""]), st.sampled_from(["1", "None", "é", ""])), max_size=6

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from differential_smoothing import methods
 from repro.manifest import ROOT
 from repro.sources import code_of
-from rl import methods
 from rl.config import load
 from rl.evaluate import eval_key
 from rl.identity import code_key
@@ -24,7 +24,7 @@ Change = Callable[[str], str]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name in ("rl", "repro"):
+    for name in ("differential_smoothing", "rl", "repro"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.yaml"))
     return tmp_path
 
@@ -57,15 +57,15 @@ def instead(old: str, new: str) -> Change:
         ("rl/tasks/linear.py", tail("\nCHANGED = 1\n")),  # code, of a task that is not used
         ("rl/tasks/math_grading.py", tail("\nCHANGED = 1\n")),  # nor what it alone imports
         ("rl/tasks/_math_worker.py", tail("\nCHANGED = 1\n")),
-        ("rl/baselines/passk.py", tail("\nCHANGED = 1\n")),
+        ("differential_smoothing/advantages/passk.py", tail("\nCHANGED = 1\n")),
         ("rl/tasks/countdown.py", tail("\n# a comment\n")),
         ("rl/tasks/countdown.py", instead('    """', '    """Otherwise said: ')),
-        ("rl/trainer.py", head("\n\n# moved down\n")),
+        ("differential_smoothing/trl.py", head("\n\n# moved down\n")),
         (
             "rl/tasks/__init__.py",
             instead('    "countdown": countdown,\n', '    "countdown": countdown, "new": linear,\n'),
         ),
-        ("rl/methods.py", instead('"differential smoothing added', '"smoothing, added')),
+        ("differential_smoothing/methods/registry.py", instead('"differential smoothing added', '"smoothing, added')),
         ("rl/bench_step.py", tail("\nCHANGED = 1\n")),
         ("rl/evaluate.py", tail("\nCHANGED = 1\n")),
     ],
@@ -84,9 +84,9 @@ def test_what_does_not_decide_leaves_the_identity_alone(project: Path, file: str
     [
         ("rl/tasks/countdown.py", tail("\nCHANGED = 1\n")),
         ("rl/tasks/_countdown_parser.py", tail("\nCHANGED = 1\n")),  # what the task imports
-        ("rl/smoothing.py", instead("-config.gamma_p * logp", "-config.gamma_p * 2 * logp")),
-        ("rl/trainer.py", tail("\nCHANGED = 1\n")),
-        ("rl/methods.py", tail("\nCHANGED = 1\n")),  # beside its table
+        ("differential_smoothing/smoothing.py", instead("-config.gamma_p * logp", "-config.gamma_p * 2 * logp")),
+        ("differential_smoothing/trl.py", tail("\nCHANGED = 1\n")),
+        ("differential_smoothing/methods/registry.py", tail("\nCHANGED = 1\n")),  # beside its table
         ("rl/tasks/countdown.py", instead("from __future__", "import re\nfrom __future__")),
     ],
 )
@@ -106,7 +106,7 @@ def test_each_task_and_method_is_used_where_it_is_named(project: Path) -> None:
     for file, tasks, used in (
         ("rl/tasks/_math_worker.py", {"math", "linear"}, {"ds-grpo", "pkpo"}),  # started by its path
         ("rl/tasks/maze.py", {"maze", "maze-misled"}, {"ds-grpo", "pkpo"}),
-        ("rl/baselines/passk.py", set(TASKS), {"pkpo"}),
+        ("differential_smoothing/advantages/passk.py", set(TASKS), {"pkpo"}),
     ):
         text = (project / file).read_text()
         (project / file).write_text(text + "\nCHANGED = 1\n")

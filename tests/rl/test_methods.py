@@ -9,11 +9,11 @@ import math
 import pytest
 import torch
 
-from rl.logprob import LogprobConfig
-from rl.methods import METHODS, PRESETS, get
-from rl.rollouts import Rollouts, normalise
-from rl.smoothing import SmoothingConfig
-from rl.variants import is_variant, kind
+from differential_smoothing.methods import METHODS, PRESETS, get
+from differential_smoothing.methods.logprob import LogprobConfig
+from differential_smoothing.methods.variants import is_variant, kind
+from differential_smoothing.rollouts import Rollouts, normalise
+from differential_smoothing.smoothing import SmoothingConfig
 
 NAMES = [
     "grpo",

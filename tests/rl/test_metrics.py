@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from differential_smoothing import passk
 from rl import metrics
 
 
@@ -30,9 +31,9 @@ def test_estimators_are_the_means_over_all_k_subsets(case):
     subsets = list(combinations(found, k))
     some = sum(any(subset) for subset in subsets) / len(subsets)
     distinct = sum(len(set(subset) - {None}) for subset in subsets) / len(subsets)
-    assert metrics.pass_at_k(n, counts.total(), k) == pytest.approx(some, abs=1e-12)
-    assert metrics.distinct_at_k(n, counts, k) == pytest.approx(distinct, abs=1e-12)
-    assert metrics.distinct_at_k(n, list(counts.values()), k) == metrics.distinct_at_k(n, counts, k)
+    assert passk.pass_at_k(n, counts.total(), k) == pytest.approx(some, abs=1e-12)
+    assert passk.distinct_at_k(n, counts, k) == pytest.approx(distinct, abs=1e-12)
+    assert passk.distinct_at_k(n, list(counts.values()), k) == passk.distinct_at_k(n, counts, k)
     assert metrics.coverage(n, counts, k, 3) == pytest.approx(distinct / 3, abs=1e-12)
 
 
@@ -48,8 +49,8 @@ def expectation(probabilities, n, function):
 @pytest.mark.parametrize(("n", "k"), [(4, 1), (4, 3), (5, 2), (5, 5)])
 def test_estimators_are_unbiased(n, k):
     p = [0.5, 0.3, 0.2]
-    passed = expectation(p, n, lambda found: metrics.pass_at_k(n, sum(a is not None for a in found), k))
-    assert passed == pytest.approx(float(metrics.pass_at_k_exact(0.5, k)), abs=1e-12)
+    passed = expectation(p, n, lambda found: passk.pass_at_k(n, sum(a is not None for a in found), k))
+    assert passed == pytest.approx(float(passk.pass_at_k_exact(0.5, k)), abs=1e-12)
     covered = expectation(p, n, lambda found: metrics.coverage(n, metrics.distinct_correct(found), k, 2))
     assert covered == pytest.approx(metrics.coverage_exact([0.3, 0.2], k), abs=1e-12)
 
@@ -58,7 +59,7 @@ def test_biased_estimators_would_be_noticed():
     # Negative control: resampling with replacement, and the plug-in, both miss the exact value.
     n, k, p = 5, 3, [0.5, 0.3, 0.2]
     plug_in = expectation(p, n, lambda found: 1 - (1 - sum(a is not None for a in found) / n) ** k)
-    assert abs(plug_in - float(metrics.pass_at_k_exact(0.5, k))) > 0.01
+    assert abs(plug_in - float(passk.pass_at_k_exact(0.5, k))) > 0.01
 
 
 def test_gini_simpson_sampled_is_unbiased_given_the_number_correct():
@@ -70,10 +71,10 @@ def test_gini_simpson_sampled_is_unbiased_given_the_number_correct():
 
 def test_large_counts_are_exact():
     # Floating products lose these: one correct among 10,000, and k close to n.
-    assert metrics.pass_at_k(10_000, 1, 9_999) == float(Fraction(9_999, 10_000))
-    assert metrics.pass_at_k(10_000, 0, 10_000) == 0.0
-    assert metrics.pass_at_k(10_000, 9_999, 1) == float(Fraction(9_999, 10_000))
-    assert metrics.pass_at_k(4, 2, 2) == float(Fraction(5, 6))
+    assert passk.pass_at_k(10_000, 1, 9_999) == float(Fraction(9_999, 10_000))
+    assert passk.pass_at_k(10_000, 0, 10_000) == 0.0
+    assert passk.pass_at_k(10_000, 9_999, 1) == float(Fraction(9_999, 10_000))
+    assert passk.pass_at_k(4, 2, 2) == float(Fraction(5, 6))
 
 
 def exactly(n, c, k):
@@ -93,7 +94,7 @@ def counts_of_any_size(draw):
 def test_pass_at_k_is_exact_at_every_size(case):
     n, c, k = case
     wanted = exactly(n, c, k)
-    found = Fraction(metrics.pass_at_k(n, c, k))
+    found = Fraction(passk.pass_at_k(n, c, k))
     assert abs(found - wanted) <= wanted / 10**14
     if min(c, k) <= 1024:  # where recorded evaluations lie: rounded once
         assert found == Fraction(float(wanted))
@@ -103,21 +104,21 @@ def test_pass_at_k_is_exact_at_every_size(case):
 def test_pass_at_k_by_logs_is_exact_where_it_is_far_from_one(n, c, k):
     # Both counts are large, so the integers are left; 1 − the product is .25, .20 and nearly 1.
     missed = Fraction(math.perm(n - c, k), math.perm(n, k))
-    assert metrics.pass_at_k(n, c, k) == pytest.approx(float(1 - missed), rel=1e-14)
+    assert passk.pass_at_k(n, c, k) == pytest.approx(float(1 - missed), rel=1e-14)
 
 
 def test_many_samples_take_no_big_integers(monkeypatch):
-    assert metrics.pass_at_k(100_000, 1, 50_000) == 0.5
-    assert metrics.pass_at_k(100_000, 3, 50_000) == float(exactly(100_000, 3, 50_000))
+    assert passk.pass_at_k(100_000, 1, 50_000) == 0.5
+    assert passk.pass_at_k(100_000, 3, 50_000) == float(exactly(100_000, 3, 50_000))
 
     def comb(n, k):  # seconds a value at n = 10^5, and milliseconds for a few factors: count the factors, not the time
         assert min(k, n - k) <= 1024
         return math.comb(n, k)
 
-    monkeypatch.setattr(metrics, "comb", comb)
+    monkeypatch.setattr(passk, "comb", comb)
     for c in (40, 1_024, 1_025, 49_999, 99_999):
-        assert 1 - 1e-12 < metrics.pass_at_k(100_000, c, 50_000) <= 1
-    assert metrics.distinct_at_k(100_000, [49_999, 1], 50_000) == 1.5
+        assert 1 - 1e-12 < passk.pass_at_k(100_000, c, 50_000) <= 1
+    assert passk.distinct_at_k(100_000, [49_999, 1], 50_000) == 1.5
 
 
 @pytest.mark.parametrize(
@@ -125,20 +126,20 @@ def test_many_samples_take_no_big_integers(monkeypatch):
 )
 def test_bad_counts_are_named(n, c, k, match):
     with pytest.raises(ValueError, match=match):
-        metrics.pass_at_k(n, c, k)
+        passk.pass_at_k(n, c, k)
 
 
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="k=9"):
-        metrics.distinct_at_k(8, [1], 9)
+        passk.distinct_at_k(8, [1], 9)
     with pytest.raises(ValueError, match="sum of counts=9"):
-        metrics.distinct_at_k(8, [5, 4], 2)
+        passk.distinct_at_k(8, [5, 4], 2)
     with pytest.raises(ValueError, match="solutions=1"):
         metrics.coverage(8, [1, 1], 2, 1)
     with pytest.raises(ValueError, match="correctness="):
-        metrics.pass_at_k_exact(1.1, 2)
+        passk.pass_at_k_exact(1.1, 2)
     with pytest.raises(ValueError, match="k=0"):
-        metrics.pass_at_k_exact(0.1, 0)
+        passk.pass_at_k_exact(0.1, 0)
     with pytest.raises(ValueError, match="distribution"):
         metrics.gini_simpson([0.5, 0.4])
     with pytest.raises(ValueError, match="level=95"):
@@ -155,12 +156,12 @@ def test_bad_arguments_are_named():
 
 @given(st.floats(0, 1), st.integers(1, 1000))
 def test_exact_pass_at_k(c, k):
-    value = float(metrics.pass_at_k_exact(c, k))
+    value = float(passk.pass_at_k_exact(c, k))
     assert value == pytest.approx(float(1 - (1 - Fraction(c)) ** k), rel=1e-9, abs=1e-300)
 
 
 def test_exact_pass_at_k_of_the_certain_and_of_the_tiny():
-    assert metrics.pass_at_k_exact([0.0, 1.0, 1e-20], 8).tolist() == [0.0, 1.0, pytest.approx(8e-20, rel=1e-12)]
+    assert passk.pass_at_k_exact([0.0, 1.0, 1e-20], 8).tolist() == [0.0, 1.0, pytest.approx(8e-20, rel=1e-12)]
 
 
 @settings(deadline=None)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from differential_smoothing import methods
 from repro.manifest import ROOT
-from rl import config, methods, search
+from rl import config, search
 from rl.tasks import maze
 
 COMMITTED = ROOT / "rl" / "experiments" / "search" / "countdown.yaml"

@@ -12,11 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import rl.smoothing
-from rl.logprob import LogprobConfig, logprob_bonus
-from rl.methods import get
-from rl.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalise
-from rl.smoothing import SmoothingConfig, smooth
+import differential_smoothing.smoothing
+from differential_smoothing.methods import get
+from differential_smoothing.methods.logprob import LogprobConfig, logprob_bonus
+from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalise
+from differential_smoothing.smoothing import SmoothingConfig, smooth
 
 OPTIONS = [
     SmoothingConfig(0.3, 0.07, reduction, place, centring, std, flat)
@@ -161,16 +161,20 @@ def test_agrees_with_slow_loop_on_any_shape(
 def test_loop_notices_mutations(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = SmoothingConfig(0.3, 0.07, centring="group")
     if mutation == "sign":
-        monkeypatch.setattr(rl.smoothing, "reduce_logps", _wrap(lambda logp, where: (-logp, where)))
+        monkeypatch.setattr(differential_smoothing.smoothing, "reduce_logps", _wrap(lambda logp, where: (-logp, where)))
     elif mutation == "class":
-        monkeypatch.setattr(rl.smoothing, "CORRECT", INCORRECT)
+        monkeypatch.setattr(differential_smoothing.smoothing, "CORRECT", INCORRECT)
     elif mutation == "uncentred":
-        monkeypatch.setattr(rl.smoothing, "group_mean", lambda value, *_: torch.zeros_like(value))
+        monkeypatch.setattr(differential_smoothing.smoothing, "group_mean", lambda value, *_: torch.zeros_like(value))
     elif mutation == "mean":
-        monkeypatch.setattr(rl.smoothing, "reduce_logps", _wrap(lambda logp, where: (logp / 6, where)))
+        monkeypatch.setattr(
+            differential_smoothing.smoothing, "reduce_logps", _wrap(lambda logp, where: (logp / 6, where))
+        )
     else:
         monkeypatch.setattr(
-            rl.smoothing, "reduce_logps", _wrap(lambda logp, where: (logp - 1.0 * ~where, where | True))
+            differential_smoothing.smoothing,
+            "reduce_logps",
+            _wrap(lambda logp, where: (logp - 1.0 * ~where, where | True)),
         )
     rows = random_rows(0)
     assert (rows.mask.sum(dim=1) == 0).any()
@@ -178,7 +182,7 @@ def test_loop_notices_mutations(mutation: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _wrap(change):
-    real = rl.smoothing.reduce_logps
+    real = differential_smoothing.smoothing.reduce_logps
     return lambda *arguments: change(*real(*arguments))
 
 

@@ -19,13 +19,13 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from rl import methods
+from differential_smoothing import methods
+from differential_smoothing.methods import Method
+from differential_smoothing.rollouts import Rollouts
+from differential_smoothing.smoothing import smooth
+from differential_smoothing.trl import DSGRPOTrainer
 from rl.bridge import World, steps
-from rl.methods import Method
-from rl.rollouts import Rollouts
-from rl.smoothing import smooth
 from rl.tabular import EOS, tabular_tokenizer
-from rl.trainer import DSGRPOTrainer
 
 WORLD = World()
 BATCH = [0, 0, 3, 4, 1, 3, 0, 2]  # two groups of four

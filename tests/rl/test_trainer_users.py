@@ -15,11 +15,11 @@ import torch
 from datasets import Dataset
 from trl import GRPOTrainer
 
-from rl import methods
+from differential_smoothing import methods
+from differential_smoothing.methods import Method
+from differential_smoothing.training.firstbatches import FIRST
+from differential_smoothing.trl import DSGRPOTrainer
 from rl.bridge import World, steps
-from rl.firstbatches import FIRST
-from rl.methods import Method
-from rl.trainer import DSGRPOTrainer
 
 WORLD = World()
 BATCH = [0, 0, 3, 4, 1, 3, 0, 2]  # two groups of four

@@ -1,4 +1,4 @@
-"""What `rl.trainer` relies on inside TRL, asserted on TRL's own trainer: keys, shapes, order of calls and reads.
+"""What the trainer relies on inside TRL, asserted on TRL's own: keys, shapes, order of calls and reads.
 
 A failure here after an upgrade says which assumption moved.
 """
@@ -15,9 +15,9 @@ import torch
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import shuffle_sequence_dict, split_tensor_dict
 
+from differential_smoothing.rollouts import STD_EPS, normalise
+from differential_smoothing.trl import FORWARD_KEYS, DSGRPOTrainer
 from rl.bridge import World
-from rl.rollouts import STD_EPS, normalise
-from rl.trainer import FORWARD_KEYS, DSGRPOTrainer
 
 WORLD = World()
 BATCH = [0, 0, 3, 4, 1, 3, 0, 2]

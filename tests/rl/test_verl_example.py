@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import torch
 
+from differential_smoothing.rollouts import Rollouts, normalise
+from differential_smoothing.smoothing import SmoothingConfig, smooth
 from repro.manifest import ROOT
-from rl.rollouts import Rollouts, normalise
-from rl.smoothing import SmoothingConfig, smooth
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from rl import methods
-from rl.methods import METHODS
-from rl.rollouts import Rollouts, normalise
+from differential_smoothing import methods
+from differential_smoothing.methods import METHODS
+from differential_smoothing.rollouts import Rollouts, normalise
 from theory import policies, weights
 
 SIZE = 4

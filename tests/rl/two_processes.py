@@ -16,7 +16,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
-from rl import methods, together
+from differential_smoothing import methods
+from rl import together
 from rl.bridge import World
 
 # Three groups of four in twelve rows: with two processes the middle group straddles them, and only the second process

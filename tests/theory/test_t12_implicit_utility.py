@@ -24,10 +24,7 @@ def test_t12_holds() -> None:
 @pytest.mark.parametrize("control", t12.THEOREM.controls, ids=lambda control: control.name)
 def test_t12_check_notices(control) -> None:
     with mutated(control):
-        try:
-            outcomes = CHECK(np.random.default_rng(12), 400)
-        except (ValueError, RuntimeError):
-            return  # an error is a notice too
+        outcomes = CHECK(np.random.default_rng(12), 400)
     assert any(not outcome.holds for outcome in outcomes)
 
 

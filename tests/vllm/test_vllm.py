@@ -23,11 +23,11 @@ import torch
 from scipy.stats import binom
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from differential_smoothing.passk import pass_at_k
 from repro.manifest import ROOT
 from rl import tasks
 from rl.config import Experiment, load
 from rl.exact import evaluate_exact, string_log_probs
-from rl.metrics import pass_at_k
 from rl.pretrain import base_model
 from rl.runs import Metrics, folder_of
 from rl.sampling import Completion, Sampling, complete

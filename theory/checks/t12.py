@@ -59,12 +59,20 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         _integral(rng),
         *_concave(rng, n),
         _condition(),
-        _optimiser(rng, max(2, min(n // 500, 40))),
-        _unique(rng, max(1, min(n // 1000, 8))),
-        _kept(rng, max(8, min(n // 50, 400))),
+        _optimiser(rng, max(2, min(n // 500, 20))),
+        _unique(rng, max(1, min(n // 1000, 4))),
+        _kept(rng, max(8, min(n // 50, 200))),
         *_forgets(),
         _stated(),
     ]
+
+
+def _limit(solves: Mask, advantages: Advantages, gamma_p: float = 0.0, tolerance: float = 1e-6) -> Array:
+    """The limit; where there is none, or it is not reached, NaN, with which no fact holds."""
+    try:
+        return utility.limit(solves, advantages, gamma_p, tolerance)
+    except (ValueError, RuntimeError):
+        return np.full((*solves.shape[:-2], solves.shape[-1]), np.nan)
 
 
 def _gradient(rng: np.random.Generator, n: int) -> Outcome:
@@ -155,9 +163,9 @@ def _optimiser(rng: np.random.Generator, n: int) -> Outcome:
                 constraints={"type": "eq", "fun": lambda p: p.sum() - 1},
                 options={"ftol": 1e-13, "maxiter": 500},
             )
-            found = loss(np.exp(utility.limit(solves, advantages, gamma_p)))
-            error = max(error, found - float(done.fun))
-    return Outcome("limit = maximiser of Φ", n, error, 1e-6, "SLSQP, by value")
+            found = loss(np.exp(_limit(solves, advantages, gamma_p)))
+            error = float(np.maximum(error, found - float(done.fun)))
+    return Outcome("limit = maximiser of Φ", n, error, 3e-6, "SLSQP, by value")
 
 
 def _unique(rng: np.random.Generator, n: int) -> Outcome:
@@ -170,8 +178,8 @@ def _unique(rng: np.random.Generator, n: int) -> Outcome:
         bases = np.log(0.9 * rng.dirichlet(np.ones(4), 3) + 0.025)
         for advantages in (weights.maxrl(8), weights.pkpo(8, 2)):
             ends = np.array([utility.flow(base, solves, advantages, [1e8])[-1] for base in bases])
-            ends = np.concatenate([ends, utility.limit(solves, advantages)[None]])
-            error = max(error, utility.ends_apart(ends, solves))
+            ends = np.concatenate([ends, _limit(solves, advantages)[None]])
+            error = float(np.maximum(error, utility.ends_apart(ends, solves)))
     return Outcome(
         "every base ends at the same success, that of the limit", 3 * n, error, 5e-3, "integrated to time 1e8"
     )
@@ -184,10 +192,10 @@ def _kept(rng: np.random.Generator, n: int) -> Outcome:
         _, solves = instances(rng, part, m, prompts)
         solves = solves[solves.any((1, 2))]
         for advantages in (weights.maxrl(8), weights.passk_training(8, 2)):
-            log_p = utility.limit(solves, advantages)
+            log_p = _limit(solves, advantages, tolerance=1e-5)
             r = utility.reward(log_p, solves, advantages)
             kept = (np.exp(log_p) * r).sum(axis=-1, keepdims=True)
-            wrong += int(np.sum(r > kept + 1e-6)) + int(np.sum((np.exp(log_p) > 1e-3) & (r < kept - 1e-3)))
+            wrong += int(np.sum(~(r <= kept + 1e-4))) + int(np.sum((np.exp(log_p) > 1e-3) & (r < kept - 1e-3)))
     return Outcome(
         "what is dropped would pay less than what is kept", n, wrong, 0, "violations; by w_N at its own success"
     )
@@ -222,10 +230,11 @@ def _stated() -> Outcome:
         for wanted, gamma_p in zip(STATED[name], (0.0, 1.0)):
             ends = [utility.flow(model.log_p0, model.table, advantages, [1e10], gamma_p)[-1]]
             if utility.falls(advantages):
-                ends.append(utility.limit(model.table, advantages, gamma_p))
+                ends.append(_limit(model.table, advantages, gamma_p))
             for end in ends:
-                found = strategies.pass_at_k(strategies.success(end, model.table), k)
-                error = max(error, float(np.abs(found - wanted).max()))
+                reached = strategies.success(end, model.table)
+                found = strategies.pass_at_k(reached, k) if np.isfinite(reached).all() else np.full(4, np.nan)
+                error = float(np.maximum(error, np.abs(found - wanted).max()))
     return Outcome("limits of five methods, without DS and with it", 10, error, 5.001e-4, "as stated, to three digits")
 
 

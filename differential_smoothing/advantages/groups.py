@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rl.rollouts import CORRECT, UNSCORABLE, Rollouts, group_total
+from differential_smoothing.rollouts import CORRECT, UNSCORABLE, Rollouts, group_total
 
 
 @dataclass(frozen=True)

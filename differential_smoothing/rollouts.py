@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 
 Reduction = Literal["sum", "mean", "token"]
+SequenceReduction = Literal["sum", "mean"]
 
 CORRECT, INCORRECT, UNSCORABLE = 1, 0, -1
 STD_EPS = 1e-4  # TRL's: advantages are divided by (std, ddof 1) + 1e-4

@@ -10,9 +10,9 @@ from typing import Literal
 
 import torch
 
-from rl.baselines.groups import tally
-from rl.baselines.options import OverGroups, check_whole
-from rl.rollouts import Rollouts, check_choice
+from differential_smoothing.advantages.groups import tally
+from differential_smoothing.advantages.options import OverGroups, check_whole
+from differential_smoothing.rollouts import Rollouts, check_choice
 
 EPS = 1e-6
 

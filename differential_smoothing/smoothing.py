@@ -15,8 +15,8 @@ from typing import Literal
 
 import torch
 
-from rl.baselines.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
-from rl.rollouts import (
+from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
+from differential_smoothing.rollouts import (
     CORRECT,
     INCORRECT,
     Reduction,
@@ -39,11 +39,11 @@ class SmoothingConfig:
     """The options of the DS term. gamma means something only together with all the others: record them with it.
 
     gamma_p, gamma_n: strengths on correct and on incorrect rollouts, both >= 0. reduction: of log-probs over tokens,
-    see `rl.rollouts.reduce_logps`. place: what the term is added to. centring: `group` subtracts from the log-prob
+    see `rollouts.reduce_logps`. place: what the term is added to. centring: `group` subtracts from the log-prob
     its mean over the group's correct rollouts (T6's mended form, on-policy), over its incorrect ones likewise; with
     `token`, position by position. std: whether advantages are divided by their group's std (in TRL: `scale_rewards`).
     flat_groups: what becomes of groups whose rewards are all equal: `keep` the term, or give them advantage `zero`.
-    base: whose advantages the term is added to, each as `rl.baselines.reweighted` has it, with its paper's options.
+    base: whose advantages the term is added to, each as `advantages.reweighted` has it, with its paper's options.
     """
 
     gamma_p: float = 0.0

@@ -7,11 +7,18 @@ from typing import Literal
 
 import torch
 
-from rl.baselines.groups import mates, same_answer, tally
-from rl.baselines.options import OverGroups, check_flag, check_number
-from rl.baselines.reweighted import SequenceReduction
-from rl.rollouts import UNSCORABLE, Rollouts, check_choice, group_total, normalise, reduce_logps
-from rl.smoothing import FlatGroups
+from differential_smoothing.advantages.groups import mates, same_answer, tally
+from differential_smoothing.advantages.options import OverGroups, check_flag, check_number
+from differential_smoothing.rollouts import (
+    UNSCORABLE,
+    Rollouts,
+    SequenceReduction,
+    check_choice,
+    group_total,
+    normalise,
+    reduce_logps,
+)
+from differential_smoothing.smoothing import FlatGroups
 
 UNLIKELINESS_EPS = 1e-6
 

@@ -1,8 +1,8 @@
 """Every method by name, as data: what it does to advantages, with which options, and what it asks of TRL.
 
 Adding one is one entry in `METHODS`; if it is new mathematics, also one function from `Rollouts` and its options to
-advantages (`rl/smoothing.py` is the model, `rl/baselines/` holds the others). The same method with other options, under
-a name of its own in an experiment, is a variant: `ds-grpo@token` is `ds-grpo` with what the experiment says of it.
+advantages (`smoothing.py` is the model). The same method with other options, under a name of its own in an experiment,
+is a variant: `ds-grpo@token` is `ds-grpo` with what the experiment says of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any, Protocol
 
 import torch
 
-from rl.baselines.diversity import (
+from differential_smoothing.advantages.passk import PasskConfig, PkpoConfig, passk_training, pkpo
+from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
+from differential_smoothing.methods.diversity import (
     DarlingConfig,
     HistoricalConfig,
     OutcomeConfig,
@@ -27,13 +29,12 @@ from rl.baselines.diversity import (
     outcome_historical,
     unlikeliness,
 )
-from rl.baselines.entropy import EntropyAdvantageConfig, entropy_advantage
-from rl.baselines.passk import PasskConfig, PkpoConfig, passk_training, pkpo
-from rl.baselines.reweighted import FGrpoConfig, MaxRLConfig, UcpoConfig, f_grpo, maxrl, ucpo
-from rl.logprob import LogprobConfig, logprob_bonus
-from rl.rollouts import Rollouts
-from rl.smoothing import SmoothingConfig, smooth
-from rl.variants import MARK, is_variant, kind
+from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
+from differential_smoothing.methods.logprob import LogprobConfig, logprob_bonus
+from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
+from differential_smoothing.methods.variants import MARK, is_variant, kind
+from differential_smoothing.rollouts import Rollouts
+from differential_smoothing.smoothing import SmoothingConfig, smooth
 
 
 class Options(Protocol):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rl.baselines.options import OverGroups, check_number
-from rl.rollouts import Rollouts
+from differential_smoothing.advantages.options import OverGroups, check_number
+from differential_smoothing.rollouts import Rollouts
 
 
 @dataclass(frozen=True)

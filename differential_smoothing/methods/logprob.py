@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from rl.rollouts import UNSCORABLE, Reduction, Rollouts, check_choice, group_mean, reduce_logps
+from differential_smoothing.rollouts import UNSCORABLE, Reduction, Rollouts, check_choice, group_mean, reduce_logps
 
 
 @dataclass(frozen=True)
 class LogprobConfig:
-    """gamma: > 0 is a bonus on unlikely rollouts, < 0 a penalty. reduction: see `rl.rollouts.reduce_logps`.
+    """gamma: > 0 is a bonus on unlikely rollouts, < 0 a penalty. reduction: see `rollouts.reduce_logps`.
 
     The term is always centred by its group: uncentred, it raises every sampled rollout, wrong ones too, and
     destroys the model. std: whether the base advantages are divided by their group's std (TRL's `scale_rewards`).

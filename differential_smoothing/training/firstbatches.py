@@ -6,10 +6,10 @@ import warnings
 
 import torch
 
-from rl.logprob import LogprobConfig
-from rl.methods import Method
-from rl.rollouts import CORRECT, INCORRECT, UNSCORABLE
-from rl.smoothing import SmoothingConfig
+from differential_smoothing.methods import Method
+from differential_smoothing.methods.logprob import LogprobConfig
+from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE
+from differential_smoothing.smoothing import SmoothingConfig
 
 FIRST = 10  # batches after which no verdict at all is no accident any more
 # Mean |term| over mean |advantage without it|: above, the term outweighs the reward; below, it does nothing.

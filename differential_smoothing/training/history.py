@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-from repro.files import write_json
 
 FILE = "history.json"
 
@@ -27,7 +26,9 @@ class History:
 
     def save(self, folder: Path) -> None:
         """Write `history.json` into `folder`."""
-        write_json(folder / FILE, self._counts)
+        temporary = folder / f".{FILE}.writing"
+        temporary.write_text(json.dumps(self._counts), encoding="utf-8")
+        os.replace(temporary, folder / FILE)
 
     def load(self, folder: Path) -> None:
         """Take up what `save` wrote. Raises ValueError if `folder` holds no counts."""

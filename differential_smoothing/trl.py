@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer with a method of `rl.methods` applied to its advantages.
+"""TRL's GRPOTrainer with a method of `differential_smoothing.methods` applied to its advantages.
 
 In a TRL script two lines change: the import, and `DSGRPOTrainer(..., method="ds-grpo")` for `GRPOTrainer(...)`.
 
@@ -29,13 +29,13 @@ from accelerate.utils import gather_object
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
-from rl import methods
-from rl.firstbatches import FirstBatches
-from rl.generation import changes_of_the_law, only_what_is_asked
-from rl.history import History
-from rl.methods import Method
-from rl.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
-from rl.stepstats import TermStatistics, distinct_correct
+from differential_smoothing import methods
+from differential_smoothing.methods import Method
+from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
+from differential_smoothing.training.firstbatches import FirstBatches
+from differential_smoothing.training.generation import changes_of_the_law, only_what_is_asked
+from differential_smoothing.training.history import History
+from differential_smoothing.training.stepstats import TermStatistics, distinct_correct
 
 # A correctness function is called as a TRL reward function is, may be a coroutine as one may, and returns True, False
 # or None (unscorable) for each completion; 1, 0 and NaN mean the same, as Python, NumPy and torch numbers.
@@ -59,11 +59,11 @@ FORWARD_KEYS = (
 
 
 class DSGRPOTrainer(GRPOTrainer):
-    """`GRPOTrainer` for any method of `rl.methods`; all other arguments are TRL's.
+    """`GRPOTrainer` for any method of `differential_smoothing.methods`; all other arguments are TRL's.
 
-    method: a name, or a `Method` from `rl.methods.get` where options matter. correctness: decides which rollouts count
-    as correct, incorrect or unscorable; by default the only reward function decides (1, 0, anything else), and of
-    several the one that is named. answers: tells answers apart, in the metric `distinct_correct` and for methods that
+    method: a name, or a `Method` from `methods.get` where options matter. correctness: decides which rollouts count as
+    correct, incorrect or unscorable; by default the only reward function decides (1, 0, anything else), and of several
+    the one that is named. answers: tells answers apart, in the metric `distinct_correct` and for methods that
     compare them; by default the completion's text.
 
     Rollouts are drawn with the settings of `args` alone; a checkpoint's own (penalties, min_p, …) stay off.

@@ -1,0 +1,1 @@
+"""Base advantages: what the rewards of a group alone give each rollout."""

@@ -1,0 +1,59 @@
+"""UCPO: GRPO's advantages reweighted by how likely each correct rollout is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from differential_smoothing.advantages.options import OverGroups, check_number
+from differential_smoothing.rollouts import (
+    CORRECT,
+    Rollouts,
+    SequenceReduction,
+    check_choice,
+    group_total,
+    reduce_logps,
+)
+
+EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class UcpoConfig(OverGroups):
+    """tau: the part of the weight that is redistributed, in [0, 1]; .2 in the paper (M), .3 or 1 in its code.
+
+    reduction: of log-probs over tokens. The authors' `mean` makes q nearly flat; `sum`, log pi itself, nearly one-hot.
+    """
+
+    tau: float = 0.2
+    reduction: SequenceReduction = "mean"
+
+    def __post_init__(self) -> None:
+        check_number("tau", self.tau, 0.0, 1.0)
+        check_choice("reduction", self.reduction, SequenceReduction)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is redistributed."""
+        return self.tau > 0
+
+
+def ucpo(rows: Rollouts, config: UcpoConfig) -> torch.Tensor:
+    """UCPO, the estimator "iq" (Lochab et al., 2605.00365; AnamikaLochab/UCPO). Confidence: code H, paper M.
+
+    Over the c >= 2 correct rollouts, q = softmax of their length-mean log-probs and v_i = 1 / max(q_i, 1e-6):
+    A_i [(1 − tau) + tau c v_i / sum v]. Incorrect rollouts, a single correct one, and rollouts without a token that
+    counts keep A_i; the sum of a group's advantages stays.
+    """
+    if not config.active:
+        return rows.base
+    logp, defined = (column.squeeze(1) for column in reduce_logps(rows, config.reduction))
+    who = (rows.correct == CORRECT) & defined
+    index = torch.unique(rows.groups, return_inverse=True)[1]
+    highest = torch.full_like(logp, -torch.inf).scatter_reduce(0, index, logp.masked_fill(~who, -torch.inf), "amax")
+    mass = (logp - highest[index]).exp().masked_fill(~who, 0.0)
+    inverse = (1 / (mass / group_total(mass, rows.groups)).clamp(min=EPS)).masked_fill(~who, 0.0)
+    count = group_total(who.to(rows.base.dtype), rows.groups)
+    weight = 1 - config.tau + config.tau * count * (inverse / group_total(inverse, rows.groups))
+    return torch.where(who & (count >= 2), rows.base * weight, rows.base)
