@@ -59,9 +59,9 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         _integral(rng),
         *_concave(rng, n),
         _condition(),
-        _optimiser(rng, max(2, min(n // 500, 20))),
-        _unique(rng, max(1, min(n // 1000, 4))),
-        _kept(rng, max(8, min(n // 50, 200))),
+        _optimiser(rng, max(2, min(n // 500, 10))),
+        _unique(rng, max(1, min(n // 1000, 3))),
+        _kept(rng, max(8, min(n // 50, 60))),
         *_forgets(),
         _stated(),
     ]
