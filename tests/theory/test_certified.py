@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.manifest import missing_fields
-from theory import strategies, verify, weights
-from theory.certified import bernstein, register, t9, t11
+from theory import strategies, utility, verify, weights
+from theory.certified import bernstein, register, t9, t11, t12
 from theory.certified.base import Proof, interval, rational, root
 
 
@@ -196,3 +196,18 @@ def test_who_is_ahead_is_right_in_whole_numbers():
             for later in (k, k + 1, 3 * k):
                 assert t9.pass_at_k(one, later) > t9.pass_at_k(two, later)
     assert named > 40
+
+
+def test_the_maxima_are_those_of_the_code():
+    """T12's enclosed limits against `utility.limit`, which climbs the potential."""
+    model = strategies.UNEVEN
+    for exact, coded in (
+        (bernstein.maxrl(8), weights.maxrl(8)),
+        (bernstein.f_grpo(8, fmpq(1, 2)), weights.f_grpo(8)),
+        (bernstein.passk_training(8, 2), weights.passk_training(8, 2)),
+    ):
+        for gamma_p in (0, 1):
+            proof = Proof()
+            x = t12.only_maximum(exact, fmpq(gamma_p), proof)
+            assert proof.proved
+            assert float(x) == pytest.approx(np.exp(utility.limit(model.table, coded, float(gamma_p)))[1], abs=1e-3)

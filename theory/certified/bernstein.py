@@ -56,7 +56,7 @@ def grpo(size: int) -> Coefficients:
     return f_grpo(size, fmpq(0))
 
 
-def f_grpo(size: int, gamma: fmpq) -> Coefficients:
+def f_grpo(size: int, gamma: Number) -> Coefficients:
     """(1 − c/N)^gamma times GRPO's f."""
 
     def share(c: int) -> Number:

@@ -8,10 +8,10 @@ from typing import Any
 
 from flint import ctx
 
-from theory.certified import t9, t11
+from theory.certified import t9, t11, t12
 from theory.certified.base import BITS, Certificate
 
-MODULES = {"T9": t9, "T11": t11}
+MODULES = {"T9": t9, "T11": t11, "T12": t12}
 
 
 def certify(names: Iterable[str]) -> list[Certificate]:

@@ -89,7 +89,7 @@ def _geometric(size: int) -> fmpq_poly:
     return quotient
 
 
-def _radicals(size: int) -> list[dict[int, fmpq]]:
+def radicals(size: int) -> list[dict[int, fmpq]]:
     """GRPO's d_b as rational numbers times the roots √(N(N−1) c(N−c)): by c(N−c), exact."""
     found: list[dict[int, fmpq]] = []
     for b in range(size):
@@ -104,7 +104,7 @@ def _radicals(size: int) -> list[dict[int, fmpq]]:
 def _symmetric() -> Certificate:
     proof = Proof()
     for size in range(2, LARGEST + 1):
-        d = _radicals(size)
+        d = radicals(size)
         proof.holds(d == d[::-1])
     return proof.certificate("T11", "GRPO's w_N is symmetric about ½", f"every p, N = 2 … {LARGEST}; exact")
 
@@ -112,7 +112,7 @@ def _symmetric() -> Certificate:
 def _constant() -> Certificate:
     proof = Proof()
     for size in (2, 3):
-        d = _radicals(size)
+        d = radicals(size)
         proof.holds(all(one == d[0] for one in d))
     return proof.certificate("T11", "GRPO's w_N is constant for N = 2 and 3", "every p; exact")
 
