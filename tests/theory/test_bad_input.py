@@ -14,6 +14,7 @@ CORRECT = np.array([True, False, True])
     [
         ([0.2, 0.3, 0.4], r"pi0 sums to 0\.9"),
         ([0.5, 0.6], r"pi0 sums to 1\.1"),
+        ([0.5, 0.5 + 2e-9], r"pi0 sums to 1\.000000002"),
         ([0.0, 1.0], r"pi0=0\.0"),
         ([-0.5, 1.5], r"pi0=-0\.5"),
         ([float("nan"), 1.0], "pi0=nan"),
@@ -26,6 +27,10 @@ CORRECT = np.array([True, False, True])
 def test_a_wrong_base_is_refused(pi0, message):
     with pytest.raises(ValueError, match=message):
         policies.log_base(pi0)
+
+
+def test_a_base_may_miss_one_by_rounding():
+    assert np.exp(policies.log_base([0.5, 0.5 + 5e-10])) == pytest.approx([0.5, 0.5])
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,46 @@ def test_divergences_are_not_negative_and_fall_when_atoms_merge(log_p, log_q, ce
         assert divergence(*merged) <= whole * (1 + 1e-9) + 1e-12, name
 
 
+def test_each_named_measure_is_the_one_it_says():
+    """Against sums in plain numbers, with an answer that p lacks; forward KL the other way round."""
+    p, q = np.array([0.8, 0.2, 0.0]), np.array([0.25, 0.25, 0.5])
+    with np.errstate(divide="ignore"):
+        log_p, log_q = np.log(p), np.log(q)
+
+    def renyi(alpha):
+        return np.log(sum(x**alpha * y ** (1 - alpha) for x, y in ((0.8, 0.25), (0.2, 0.25)))) / (alpha - 1)
+
+    reverse = 0.8 * np.log(0.8 / 0.25) + 0.2 * np.log(0.2 / 0.25)
+    wanted = {
+        "reverse KL": reverse,
+        "total variation": 0.55,
+        "Rényi 1/2": renyi(0.5),
+        "Rényi 2": renyi(2),
+        "Rényi 5": renyi(5),
+        "chi-squared": 0.55**2 / 0.25 + 0.05**2 / 0.25 + 0.5,
+    }
+    for name, value in wanted.items():
+        assert measures.DIVERGENCES[name](log_p, log_q) == pytest.approx(value, rel=1e-12), name
+    assert measures.DIVERGENCES["forward KL"](log_q, log_p) == pytest.approx(reverse, rel=1e-12)
+    assert {*wanted, "forward KL"} == set(measures.DIVERGENCES)
+
+    entropy_p = -0.8 * np.log(0.8) - 0.2 * np.log(0.2)
+    wanted = {
+        "Gini-Simpson": 1 - 0.64 - 0.04,
+        "normalised-variance complement": 1 - ((0.8 - 1 / 3) ** 2 + (0.2 - 1 / 3) ** 2 + 1 / 9) / (2 / 3),
+        "Shannon entropy": entropy_p,
+        "Hill 0": 2.0,
+        "Hill 1/2": (np.sqrt(0.8) + np.sqrt(0.2)) ** 2,
+        "Hill 2": 1 / 0.68,
+        "Hill 5": (0.8**5 + 0.2**5) ** (-1 / 4),
+        "min-entropy": -np.log(0.8),
+    }
+    for name, value in wanted.items():
+        assert measures.DIVERSITIES[name](log_p, np.ones(3, bool)) == pytest.approx(value, rel=1e-12), name
+    assert set(wanted) == set(measures.DIVERSITIES)
+    assert measures.hill(log_p, order=1) == pytest.approx(np.exp(entropy_p))
+
+
 def test_renyi_rises_with_its_order():
     rng = np.random.default_rng(5)
     log_p, log_q = np.log(rng.dirichlet(np.ones(4), (2, 100)))

@@ -110,11 +110,19 @@ def test_uncentred_noise_may_offset_vanilla_noise() -> None:
 
 def test_equal_shaped_rewards_are_not_divided_by_rounding() -> None:
     # both places of the sum round differently, the exact rewards are the same
-    log_p = np.log([0.1 + 0.2, 0.3, 0.4])
-    correct = np.array([True, True, False])
-    assert log_p[0] != log_p[1]
-    step = sampled.group_step(log_p, correct, np.array([2, 2, 0]), shaping.ds(0.5), Grpo("reward"))
-    assert np.abs(step).max() < 1e-12
+    correct, counts = np.array([True, True, False]), np.array([2, 2, 0])
+    for p0 in ([0.1 + 0.2, 0.3, 0.4], [1 - 0.9, 0.1, 0.8]):
+        log_p = np.log(p0)
+        assert log_p[0] != log_p[1]
+        for gamma in (0.3, 0.5, 0.7, 2.0):
+            step = sampled.group_step(log_p, correct, counts, shaping.ds(gamma), Grpo("reward"))
+            assert np.abs(step).max() < 1e-12
+
+
+@pytest.mark.parametrize("apart", [1e-3, 1e-9])
+def test_rewards_that_differ_a_little_are_divided_by_their_std(apart: float) -> None:
+    found = sampled.normalised(np.array([1, 1, 0]), np.array([1.0, 1.0 + apart, 5.0]), Grpo())
+    assert found[:2] == pytest.approx([-1, 1], rel=1e-5)
 
 
 def test_simulated_step_has_the_exact_moments() -> None:
@@ -185,6 +193,16 @@ def test_frozen_and_collapsed_by_hand() -> None:
     assert not simulation.frozen(log_p, correct, 64)  # 6.4e-3
     assert not simulation.collapsed(log_p, correct)
     assert simulation.collapsed(policies.log_base([0.5, 0.02, 0.48]), correct)
+
+
+def test_a_policy_that_is_mostly_wrong_freezes_and_collapses_too() -> None:
+    correct = np.array([True, True, False])
+    log_p = policies.log_base([0.00009, 0.00001, 0.9999])
+    assert simulation.frozen(log_p, correct, 2)  # 2e-4
+    assert not simulation.frozen(log_p, correct, 64)  # 6.4e-3
+    start = np.log([[0.3, 0.001, 0.699], [0.3, 0.1, 0.6]])  # one holds .997 and .75 of pi_K
+    found = simulation.simulate(start, correct, 2, shaping.vanilla(), np.random.default_rng(0), 0, 0.1)
+    assert found.collapsed_at.tolist() == [0, -1]
 
 
 def test_check_holds() -> None:

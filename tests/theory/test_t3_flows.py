@@ -192,6 +192,13 @@ def test_natural_vanilla_keeps_every_ratio_and_the_self_centred_spreads_for_free
     assert (ds[3] - ds[5]) / (LOG_P0[3] - LOG_P0[5]) == pytest.approx(np.exp(0.4 * t), rel=1e-6)
 
 
+def test_each_class_is_centred_by_its_own_mean() -> None:
+    log_p, correct = np.log([0.3, 0.1, 0.4, 0.2]), np.arange(4) < 2
+    means = (0.75 * log_p[0] + 0.25 * log_p[1], (2 * log_p[2] + log_p[3]) / 3)
+    wanted = np.r_[1 - 0.5 * (log_p[:2] - means[0]), 0.3 * (log_p[2:] - means[1])]
+    np.testing.assert_allclose(flows.reward(log_p, correct, shaping.ds_centred(0.5, 0.3)), wanted, rtol=1e-12)
+
+
 def test_check_holds() -> None:
     for outcome in t3.check(np.random.default_rng(5), 3000):
         assert outcome.holds, outcome
@@ -215,6 +222,8 @@ def test_check_notices(control: Control) -> None:
         (lambda: flows.integrate(LOG_P0, CORRECT, shaping.vanilla(), [-1.0, 1.0]), "times="),
         (lambda: flows.limit(LOG_P0, CORRECT, shaping.entropy(-0.1)), "no limit"),
         (lambda: flows.limit(LOG_P0, CORRECT, shaping.ds_centred(0.1)), "centred=True"),
+        (lambda: flows.limit(LOG_P0, CORRECT, shaping.ds(0.0, 0.3)), "no limit"),
+        (lambda: flows.limit(np.tile(LOG_P0, (2, 1)), CORRECT, shaping.entropy(np.array([0.0, 0.3]))), "no limit"),
     ],
 )
 def test_bad_input_is_named(make: object, named: str) -> None:

@@ -93,6 +93,25 @@ def test_t6_chi_squared_counterexample_and_repair() -> None:
     assert policies.log_odds(repaired, correct) >= odds - 1e-12
 
 
+def test_t6_the_least_odds_of_centring_by_the_base_mean_by_hand() -> None:
+    """s = ½: K's logits become the geometric mean of pi0 and e^{mean of log pi0 under pi0_K}."""
+    middle = 0.8 * np.log(0.2) + 0.2 * np.log(0.05)
+    wanted = np.log((np.sqrt(0.2) + np.sqrt(0.05)) * np.exp(middle / 2) / 0.75)
+    assert dominance.base_centred_log_odds(BY_HAND, CORRECT, 0.5) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_t6_all_slack_is_spent_however_much_there_is() -> None:
+    """pi_I on one of six: log 6 nats to spend, which lift log-odds by more than one and leave KL as it was."""
+    log_p0 = policies.log_base([0.05, 0.05, *[0.15] * 6])
+    correct = np.arange(8) < 2
+    policy = policies.log_normalize(np.where(np.arange(8) < 3, np.log([0.05, 0.05, 0.9, *[1e-9] * 5]), -20.0))
+    odds = dominance.spend_slack(policy, log_p0, correct)
+    assert odds > policies.log_odds(policy, correct) + 3
+    C = 1 / (1 + np.exp(-odds))
+    spent = C * np.log(C / 0.1) + (1 - C) * np.log((1 - C) / 0.9)  # pi_K is the base's
+    assert spent == pytest.approx(float(measures.kl(policy, log_p0)), rel=1e-9)
+
+
 @settings(deadline=None)
 @given(BASES, st.integers(1, 4), st.floats(0.05, 50), st.floats(0.01, 3))
 def test_t6_companion_is_never_farther(log_p0, size, beta, ratio) -> None:

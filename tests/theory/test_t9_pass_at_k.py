@@ -105,6 +105,14 @@ def test_t9_limit_does_not_depend_on_the_base():
         assert np.exp(strategies.flow(log_p0, a, 0.8, 0.1, [1e9])[-1]) == pytest.approx(wanted, abs=1e-5)
 
 
+def test_t9_ahead_means_strictly_and_beyond_rounding():
+    near = np.array([0.3, 0.6])
+    assert strategies.order_at_large_k(near, near * 1.001) == -1
+    assert strategies.order_at_large_k(near, near * (1 + 1e-12)) == 0
+    assert strategies.first_k_ahead(near, near) is None
+    assert strategies.first_k_ahead(near, np.array([0.3, 0.7])) is None
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.integers(1, 200))
 def test_t9_pass_at_k_grows_with_k_and_with_C(C, k):

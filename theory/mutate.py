@@ -1,0 +1,496 @@
+"""`python -m theory.mutate`: break the theory's code in many small ways, and see that a check or a test notices each.
+
+A mutant is one edit of one line: a comparison, sign, constant or branch changed, an operand or statement dropped. It
+runs in a process of its own: first the theorems' checks on a few instances, then the tests of its module. Mutants that
+change nothing are listed in `mutants.toml` with the reason. Own code, because mutmut and cosmic-ray run tests alone and
+have no edits for tolerances and `np.where`. Writes `<out>/theory/mutants.json`; exit status: 0 iff none is alive, 1
+otherwise, 2 on bad input or where the code fails before any edit.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import random
+import resource
+import sys
+import time
+import tomllib
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.machinery import SourceFileLoader
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.special  # noqa: F401  (imported once here, so that every forked child has it)
+from tqdm import tqdm
+
+from repro.files import write_json
+from repro.manifest import ROOT, manifest
+from theory.verify import Parser, at_least, cores
+
+SAMPLE = 8  # mutants of each module, beside those that `mutants.toml` names
+INSTANCES = 300  # of each theorem's check
+CPU_LIMIT = 90  # seconds of processor time after which a mutant hangs, whatever else the machine does
+MEMORY_LIMIT = 8 * 2**30
+LIST = Path(__file__).with_name("mutants.toml")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module to be broken, and what should notice: modules with a `THEOREM`, and test files."""
+
+    module: str
+    path: Path
+    checks: tuple[str, ...]
+    tests: tuple[Path, ...]
+
+
+def _target(module: str, theorems: str, *tests: str) -> Target:
+    numbers = [int(name[1:]) for name in theorems.split()]
+    found = [path for number in numbers for path in sorted((ROOT / "tests/theory").glob(f"test_t{number}_*.py"))]
+    found += [ROOT / "tests/theory" / f"test_{name}.py" for name in ("bad_input", *tests)]
+    checks = tuple(f"theory.checks.t{number}" for number in numbers)
+    return Target(f"theory.{module}", ROOT / "theory" / f"{module}.py", checks, tuple(found))
+
+
+TARGETS = {
+    "policies": _target("policies", "T4", "policies"),
+    "measures": _target("measures", "T5", "measures"),
+    "dominance": _target("dominance", "T5 T6"),
+    "flows": _target("flows", "T3"),
+    "groups": _target("groups", "T1 T2"),
+    "heuristics": _target("heuristics", "T7"),
+    "iteration": _target("iteration", "T8"),
+    "sampled": _target("sampled", "T10"),
+    "shaping": _target("shaping", "T3 T10"),
+    "simulation": _target("simulation", "T10"),
+    "strategies": _target("strategies", "T9"),
+    "weights": _target("weights", "T11"),
+    "utility": _target("utility", "T12"),
+    "firstorder": _target("firstorder", "T13"),
+}
+
+
+# ── Edits ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One edit: bytes `start`..`end` of the module's source become `code`.
+
+    function: the enclosing function, empty at module level. number, line: the source line's number and text.
+    mutation: `old → new`.
+    """
+
+    module: str
+    function: str
+    number: int
+    line: str
+    mutation: str
+    start: int
+    end: int
+    code: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What an entry of `mutants.toml` names."""
+        return self.module, self.function, self.line, self.mutation
+
+    def apply(self, source: str) -> str:
+        """The source with this edit."""
+        raw = source.encode()
+        return (raw[: self.start] + self.code.encode() + raw[self.end :]).decode()
+
+
+COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+}
+ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
+OPPOSITE = {"maximum": "minimum", "minimum": "maximum", "max": "min", "min": "max", "any": "all", "all": "any"}
+LAYOUT = {"axis", "keepdims", "dtype", "strict"}  # arguments of which another value only crashes
+
+
+def _constant(value: Any) -> Iterator[Any]:
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, float) and 0 < value < 1e-3:  # a tolerance
+        yield from (1e-2, 0.0)
+    elif isinstance(value, int | float):
+        yield value + 1
+
+
+def _expressions(node: ast.AST) -> Iterator[ast.expr]:
+    """The expressions that take the place of `node`."""
+    match node:
+        case ast.Compare():
+            for place, op in enumerate(node.ops):
+                for other in COMPARE.get(type(op), ()):
+                    ops = [*node.ops[:place], other(), *node.ops[place + 1 :]]
+                    yield ast.Compare(node.left, ops, node.comparators)
+        case ast.BinOp():
+            if type(node.op) in ARITHMETIC:
+                yield ast.BinOp(node.left, ARITHMETIC[type(node.op)](), node.right)
+            yield from (node.left, node.right)
+        case ast.BoolOp():
+            yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+        case ast.UnaryOp():
+            yield node.operand
+        case ast.Constant():
+            yield from (ast.Constant(value) for value in _constant(node.value))
+        case ast.Call(func=ast.Attribute(attr="where"), args=[condition, first, second]):
+            branches = [(second, first)]
+            branches += [(ast.BinOp(ast.Constant(0), ast.Mult(), first), second)]
+            branches += [(first, ast.BinOp(ast.Constant(0), ast.Mult(), second))]
+            yield from (ast.Call(node.func, [condition, *pair], node.keywords) for pair in branches)
+        case ast.Call(func=ast.Attribute(attr=name)) if name in OPPOSITE:
+            func = copy.copy(node.func)
+            func.attr = OPPOSITE[name]  # type: ignore[attr-defined]
+            yield ast.Call(func, node.args, node.keywords)
+        case ast.Call(func=ast.Name(id=name)) if name in OPPOSITE:
+            yield ast.Call(ast.Name(OPPOSITE[name]), node.args, node.keywords)
+        case ast.IfExp():
+            yield from (node.body, node.orelse)
+
+
+def _droppable(node: ast.stmt, assigned: set[str]) -> bool:
+    """Whether the function still has all its names without this statement (else the mutant only crashes)."""
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return False  # a docstring
+        case ast.Assign(targets=targets):
+            names = {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            return names <= assigned
+        case ast.Expr() | ast.AugAssign() | ast.Raise() | ast.Break():
+            return True
+    return False
+
+
+class _Finder(ast.NodeVisitor):
+    """Collects the mutants of a module in the order of its source."""
+
+    def __init__(self, module: str, source: str) -> None:
+        self.module, self.lines = module, source.splitlines()
+        self.starts = np.cumsum([0, *(len(line.encode()) for line in source.splitlines(keepends=True))]).tolist()
+        self.functions: list[str] = []
+        self.assigned: set[str] = set()
+        self.first_argument: str | None = None
+        self.found: list[Mutant] = []
+
+    def add(self, node: ast.expr | ast.stmt, code: str, shown: str | None = None) -> None:
+        """Take note of the edit that puts `code` in the place of `node`."""
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        start = self.starts[node.lineno - 1] + node.col_offset
+        end = self.starts[node.end_lineno - 1] + node.end_col_offset
+        mutation = f"{ast.unparse(node)} → {shown or code}"
+        line = self.lines[node.lineno - 1].strip()
+        function = ".".join(self.functions)
+        self.found.append(Mutant(self.module, function, node.lineno, line, mutation, start, end, code))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Its body alone, with its own names: no annotations, defaults do count."""
+        outer = self.assigned, self.first_argument
+        arguments = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+        self.assigned = {*self.assigned, *arguments}
+        self.first_argument = next((name for name in arguments if name != "self"), None)
+        self.functions.append(node.name)
+        for part in (*node.args.defaults, *filter(None, node.args.kw_defaults), *node.body):
+            self.visit(part)
+        self.functions.pop()
+        self.assigned, self.first_argument = outer
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Its body, without bases and decorators."""
+        self.functions.append(node.name)
+        for part in node.body:
+            self.visit(part)
+        self.functions.pop()
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        """The value, not the annotation."""
+        if node.value is not None:
+            self.visit(node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Nothing: what a message says is no theory."""
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        """Values that are more than layout."""
+        if node.arg not in LAYOUT:
+            self.visit(node.value)
+
+    def generic_visit(self, node: ast.AST) -> None:
+        """The edits of the node itself, then those of its parts."""
+        in_function = bool(self.functions)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) and not in_function:
+            return  # a type alias
+        if isinstance(node, ast.expr):
+            for new in _expressions(node):
+                shown = ast.unparse(new)
+                self.add(node, shown if shown.isidentifier() else f"({shown})", shown)
+        if isinstance(node, ast.stmt) and in_function and _droppable(node, self.assigned):
+            self.add(node, "pass")
+        if isinstance(node, ast.Return) and node.value is not None and self.first_argument:
+            self.add(node.value, self.first_argument)
+        super().generic_visit(node)
+        if isinstance(node, ast.Assign):
+            self.assigned |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def mutants(module: str, source: str) -> list[Mutant]:
+    """All mutants of a module's source, in its order; edits that give the same text count once."""
+    finder = _Finder(module, source)
+    finder.visit(ast.parse(source))
+    distinct = {(found.start, found.end, found.code): found for found in finder.found}
+    return [found for found in distinct.values() if found.apply(source) != source]
+
+
+# ── The list: mutants that are equivalent, and mutants that always run ──────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Listed:
+    """`mutants.toml`. equivalent: keys of mutants that change no result, with the reason. always: they always run."""
+
+    equivalent: dict[tuple[str, str, str, str], str]
+    always: frozenset[tuple[str, str, str, str]]
+
+
+def read_list(path: Path, known: dict[str, list[Mutant]]) -> Listed:
+    """Read the list; ValueError for an entry that no mutant of the modules in `known` has, or without a reason."""
+    keys = {found.key for each in known.values() for found in each}
+    equivalent: dict[tuple[str, str, str, str], str] = {}
+    always = set()
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    for kind in ("equivalent", "always"):
+        for entry in data.get(kind, []):
+            key = (entry["module"], entry["function"], entry["line"], entry["mutation"])
+            if key[0] in known and key not in keys:
+                raise ValueError(f"{path.name}: no mutant {' | '.join(key)}; mend or delete this {kind} entry")
+            if kind == "always":
+                always.add(key)
+            elif not entry.get("reason"):
+                raise ValueError(f"{path.name}: {' | '.join(key)} has no reason")
+            else:
+                equivalent[key] = entry["reason"]
+    return Listed(equivalent, frozenset(always))
+
+
+def choose(known: list[Mutant], sample: int, seed: int, listed: Listed) -> list[Mutant]:
+    """`sample` of the mutants by `seed`, and those that always run, in the order of the source."""
+
+    def rank(found: Mutant) -> float:
+        """A number of the mutant's own, so that an edit elsewhere does not draw others."""
+        return random.Random(f"{seed} {found.key}").random()
+
+    drawn = {found.key for found in sorted(known, key=rank)[:sample]} | listed.always
+    return [found for found in known if found.key in drawn]
+
+
+# ── Running one ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a mutant. noticed_by: the fact or test that failed, or None while it is alive."""
+
+    mutant: Mutant | None
+    noticed_by: str | None
+    seconds: float
+
+
+class _Edited(SourceFileLoader):
+    """Loads a module from an edited source."""
+
+    def __init__(self, module: str, path: Path, source: str) -> None:
+        super().__init__(module, str(path))
+        self.source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The edited code; no cached one."""
+        return compile(self.source, self.path, "exec", dont_inherit=True)
+
+
+def _load(target: Target, source: str) -> None:
+    """Import the edited module in place of the real one, before anything that imports it."""
+    for name in [name for name in sys.modules if name.startswith("theory.") or name == target.module]:
+        del sys.modules[name]
+    loader = _Edited(target.module, target.path, source)
+    spec = importlib.util.spec_from_file_location(target.module, target.path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[target.module] = module
+    parent, _, name = target.module.rpartition(".")
+    if parent:
+        setattr(importlib.import_module(parent), name, module)
+    loader.exec_module(module)
+
+
+class _FirstFailure:
+    """A pytest plugin that keeps the name of the first test that fails."""
+
+    name = "a test file cannot be imported"
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Called by pytest after each phase of a test."""
+        if report.failed:
+            self.name = report.nodeid
+
+
+def _noticed(target: Target, source: str) -> str | None:
+    """What notices the edited source, in this process; None if nothing does."""
+    try:
+        _load(target, source)
+        for name in target.checks:
+            theorem = importlib.import_module(name).THEOREM
+            with np.errstate(all="ignore"):
+                outcomes = theorem.check(np.random.default_rng(0), INSTANCES)
+            for outcome in outcomes:
+                if not outcome.holds:
+                    return f"{theorem.id}: {outcome.name}"
+    except Exception as error:  # whatever it is, the edit was noticed
+        return f"{type(error).__name__}: {error}"
+    # failing examples of one mutant must not be tried on the next, and need not be made small
+    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    hypothesis.settings.register_profile("mutate", database=None, derandomize=True, deadline=None, phases=phases)
+    hypothesis.settings.load_profile("mutate")
+    first = _FirstFailure()
+    # tests that a check notices its control break the code themselves
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "not notice", "--import-mode=importlib"]
+    status = pytest.main([*options, *map(str, target.tests)], plugins=[first])
+    return None if status == 0 else first.name
+
+
+def _child(target: Target, source: str, sender: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    sender.send(_noticed(target, source))
+    sender.close()
+
+
+def run_all(work: list[tuple[Target, Mutant | None]], jobs: int) -> Iterator[tuple[Target, Fate]]:
+    """Run the mutants (None: the module as it is), each in a fork of this process, `jobs` at once."""
+    context = multiprocessing.get_context("fork")
+    waiting = deque(work)
+    running: dict[Connection, tuple[BaseProcess, Target, Mutant | None, float]] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            target, mutant = waiting.popleft()
+            source = target.path.read_text(encoding="utf-8")
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_child, args=(target, mutant.apply(source) if mutant else source, sender), daemon=True
+            )
+            process.start()
+            sender.close()
+            running[receiver] = (process, target, mutant, time.monotonic())
+        for receiver in [found for found in wait(list(running)) if isinstance(found, Connection)]:
+            ended, target, mutant, started = running.pop(receiver)
+            try:
+                noticed_by = receiver.recv()
+            except EOFError:
+                noticed_by = f"killed, or no end after {CPU_LIMIT} s of processor time"
+            ended.join()
+            receiver.close()
+            yield target, Fate(mutant, noticed_by, time.monotonic() - started)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Break, run, print, write; see the module's docstring."""
+    parser = Parser(prog="python -m theory.mutate", description="Break the theory's code and see it noticed.")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="MODULE", help="modules (default: all)")
+    parser.add_argument("--sample", type=at_least(0), default=SAMPLE, help=f"of each module (default {SAMPLE})")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="of the choice of mutants (default 0)")
+    parser.add_argument("--jobs", type=at_least(1), default=cores(), help="processes (default: the cores there are)")
+    parser.add_argument("--list", action="store_true", help="print the chosen mutants, run none")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="mutants.json goes to <out>/theory")
+    options = parser.parse_args(arguments)
+    started = time.time()
+    names = list(dict.fromkeys(options.only or TARGETS))
+    for name in names:
+        if name not in TARGETS:
+            parser.error(f"--only {name}: there are {', '.join(TARGETS)}")
+    known = {name: mutants(name, TARGETS[name].path.read_text(encoding="utf-8")) for name in names}
+    try:
+        listed = read_list(LIST, known)
+    except ValueError as error:
+        parser.error(str(error))
+    chosen = {name: choose(known[name], options.sample, options.seed, listed) for name in names}
+    if options.list:
+        for found in (found for name in names for found in chosen[name]):
+            mark = "  (equivalent)" if found.key in listed.equivalent else ""
+            print(f"{found.module}.py:{found.number}  {found.mutation}{mark}")
+        return 0
+
+    whole: list[tuple[Target, Mutant | None]] = [(TARGETS[name], None) for name in names]
+    for target, fate in run_all(whole, options.jobs):
+        if fate.noticed_by:
+            parser.error(f"{target.module} fails as it is ({fate.noticed_by}); mend that first")
+    work: list[tuple[Target, Mutant | None]] = [
+        (TARGETS[name], found) for name in names for found in chosen[name] if found.key not in listed.equivalent
+    ]
+    fates, alive = [], 0
+    with tqdm(total=len(work), unit="mutant", file=sys.stderr, disable=None) as bar:
+        for _, fate in run_all(work, options.jobs):
+            bar.update()
+            fates.append(fate)
+            if fate.noticed_by is None and fate.mutant:
+                alive += 1
+                tqdm.write(f"alive: {fate.mutant.module}.py:{fate.mutant.number}  {fate.mutant.mutation}")
+    equivalent = [f for name in names for f in chosen[name] if f.key in listed.equivalent]
+    summary = {"mutants": len(work) + len(equivalent), "killed": len(work) - alive, "alive": alive}
+    summary["equivalent"] = len(equivalent)
+    rows = [
+        {**asdict(fate.mutant), "noticed_by": fate.noticed_by, "seconds": round(fate.seconds, 1)}
+        for fate in fates
+        if fate.mutant
+    ]
+    rows.sort(key=lambda row: (row["module"], row["start"], row["code"]))
+    by_module = Counter(str(row["module"]) for row in rows)
+    config = {"modules": names, "sample": options.sample, "instances": INSTANCES, "jobs": options.jobs}
+    path = options.out / "theory" / "mutants.json"
+    result = {**summary, "run_by_module": by_module, "fates": rows}
+    result["equivalents"] = [{**asdict(found), "reason": listed.equivalent[found.key]} for found in equivalent]
+    try:
+        write_json(path, {**result, "manifest": manifest(config, options.seed, started)})
+    except OSError as error:
+        parser.error(f"--out {options.out}: cannot write {path.name} there ({error.strerror})")
+    print(
+        f"{summary['mutants']} mutants: {summary['killed']} killed, {alive} alive, {len(equivalent)} listed as "
+        f"equivalent; {time.time() - started:.0f} s; {path}"
+    )
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
