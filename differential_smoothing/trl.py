@@ -30,6 +30,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
 from differential_smoothing import methods
+from differential_smoothing.config import DSGRPOConfig as DSGRPOConfig
 from differential_smoothing.methods import Method
 from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
 from differential_smoothing.training.firstbatches import FirstBatches
@@ -61,10 +62,11 @@ FORWARD_KEYS = (
 class DSGRPOTrainer(GRPOTrainer):
     """`GRPOTrainer` for any method of `differential_smoothing.methods`; all other arguments are TRL's.
 
-    method: a name, or a `Method` from `methods.get` where options matter. correctness: decides which rollouts count as
-    correct, incorrect or unscorable; by default the only reward function decides (1, 0, anything else), and of several
-    the one that is named. answers: tells answers apart, in the metric `distinct_correct` and for methods that
-    compare them; by default the completion's text.
+    args: a `DSGRPOConfig`, which has the options of the term as fields; or TRL's own, and `method`: a name, or a
+    `Method` from `methods.get` where options matter. correctness: decides which rollouts count as correct, incorrect or
+    unscorable; by default the only reward function decides (1, 0, anything else), and of several the one that is named.
+    answers: tells answers apart, in the metric `distinct_correct` and for methods that compare them; by default the
+    completion's text.
 
     Rollouts are drawn with the settings of `args` alone; a checkpoint's own (penalties, min_p, …) stay off.
 
@@ -87,11 +89,15 @@ class DSGRPOTrainer(GRPOTrainer):
         reward_funcs: Any = None,
         args: GRPOConfig | None = None,
         *rest: Any,
-        method: Method | str = "ds-grpo",
+        method: Method | str | None = None,
         correctness: Correctness | str | None = None,
         answers: Answers | None = None,
         **kwargs: Any,
     ) -> None:
+        if method is not None and isinstance(args, DSGRPOConfig):
+            raise ValueError("method: its options stand in the arguments, a DSGRPOConfig; give one of both")
+        if method is None:
+            method = args.method() if isinstance(args, DSGRPOConfig) else "ds-grpo"
         self.method = as_method(method, kwargs)
         args = configured(args or GRPOConfig("ds-grpo"), self.method)
         super().__init__(model, reward_funcs, args, *rest, **kwargs)

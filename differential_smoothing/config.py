@@ -1,0 +1,68 @@
+"""TRL's GRPO arguments with those of differential smoothing, as fields: command lines, logs and files hold them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from trl import GRPOConfig
+
+from differential_smoothing.methods import Method
+from differential_smoothing.methods import get as get_method
+
+
+@dataclass
+class DSGRPOConfig(GRPOConfig):
+    """`GRPOConfig` for `DSGRPOTrainer`; the defaults are GRPO itself. docs/choosing_gamma.md says how to choose gammas.
+
+    `scale_rewards` ("group" or "none") says whether the group's std divides the advantages, and with
+    `apply_to="reward"` the term with them. Raises ValueError for a value that is not possible.
+    """
+
+    gamma_p: float = field(default=0.0, metadata={"help": "Strength of the term on correct completions, from 0."})
+    gamma_n: float = field(default=0.0, metadata={"help": "Strength of the term on incorrect completions, from 0."})
+    apply_to: str = field(default="advantage", metadata={"help": "What the term is added to: advantage or reward."})
+    logprob_aggregation: str = field(
+        default="sum", metadata={"help": "How token log-probs make a completion's: sum, mean, or token (each its own)."}
+    )
+    center: bool = field(
+        default=False, metadata={"help": "Subtract the mean log-prob over the group's completions of the same class."}
+    )
+    zero_variance_groups: str = field(
+        default="keep", metadata={"help": "In groups of equal rewards: keep the term, or give advantage zero."}
+    )
+    base: str = field(
+        default="grpo", metadata={"help": "Whose advantages the term is added to: grpo, maxrl or f-grpo."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.method()
+
+    def method(self) -> Method:
+        """The method with these options."""
+        options = {
+            "gamma_p": self.gamma_p,
+            "gamma_n": self.gamma_n,
+            "place": self.apply_to,
+            "reduction": self.logprob_aggregation,
+            "centring": "group" if self.center else "none",
+            "flat_groups": self.zero_variance_groups,
+            "base": self.base,
+            "std": self.scale_rewards != "none",
+        }
+        try:
+            return get_method("ds-grpo", **options)
+        except ValueError as error:
+            names = {
+                "place=": "apply_to=",
+                "reduction=": "logprob_aggregation=",
+                "flat_groups=": "zero_variance_groups=",
+            }
+            text = str(error).removeprefix("ds-grpo: ")
+            for ours, theirs in names.items():
+                text = text.replace(ours, theirs)
+            raise ValueError(text) from None
+
+
+OPTIONS = tuple(f.name for f in dataclasses.fields(DSGRPOConfig) if f.name not in GRPOConfig.__dataclass_fields__)
