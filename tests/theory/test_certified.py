@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.manifest import missing_fields
-from theory import strategies, utility, verify, weights
-from theory.certified import bernstein, register, t9, t11, t12
+from theory import dominance, heuristics, policies, strategies, utility, verify, weights
+from theory.certified import bernstein, register, t5, t6, t7, t8, t9, t11, t12
 from theory.certified.base import Proof, interval, rational, root
 
 
@@ -211,3 +211,67 @@ def test_the_maxima_are_those_of_the_code():
             x = t12.only_maximum(exact, fmpq(gamma_p), proof)
             assert proof.proved
             assert float(x) == pytest.approx(np.exp(utility.limit(model.table, coded, float(gamma_p)))[1], abs=1e-3)
+
+
+def points(box, count=40, seed=0):
+    """Rational points of a box, as intervals without width, and as floats."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        found = [low + fmpq(chance.randint(0, 64), 64) * (high - low) for low, high in box]
+        yield [interval(x, x) for x in found], [float(Fraction(int(x.p), int(x.q))) for x in found]
+
+
+def test_odds_gain_is_that_of_the_code():
+    for exact, (a, b, t, u) in points(t5.POLICIES):
+        log_p0, correct = policies.log_base([a, b, 1 - a - b]), np.array([True, True, False])
+        coded = dominance.odds_gain(log_p0, correct, 1.0, t, u)
+        assert float(t5.odds_gain(exact)) == pytest.approx(float(coded), rel=1e-9)
+
+
+@pytest.mark.parametrize("box", [t6.FAILS, t6.HOLDS])
+def test_the_boundary_is_that_of_the_code(box):
+    for exact, (a, b, c, inverse_beta, s) in points(box):
+        log_p0, correct = policies.log_base([a, b, c, 1 - a - b - c]), np.array([True, True, False, False])
+        beta = 1 / inverse_beta
+        bonus = policies.entropy_ce(log_p0, correct, beta, (1 - s) * beta)
+        assert float(t6.margin(exact)) == pytest.approx(
+            float(dominance.boundary(log_p0, correct, bonus, s).margin), abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("box", t6.CENTRED)
+def test_the_centred_gap_is_that_of_the_code(box):
+    for exact, (a, b, c, inverse_beta, s) in points(box):
+        log_p0, correct = policies.log_base([a, b, c, 1 - a - b - c]), np.array([True, True, False, False])
+        beta = 1 / inverse_beta
+        bonus = policies.entropy_ce(log_p0, correct, beta, (1 - s) * beta)
+        ours = dominance.centred_policy(log_p0, correct, 0.0, s)
+        gap = (np.exp(bonus) * (bonus - log_p0)).sum() - (np.exp(ours) * (ours - log_p0)).sum()
+        assert float(t6.centred_gap(exact)) == pytest.approx(gap, abs=1e-9)
+        assert policies.log_odds(ours, correct) > policies.log_odds(bonus, correct)
+
+
+def test_the_slope_is_that_of_the_code():
+    for exact, (a, b, c, s) in points(t7.GLOBAL):
+        log_p0, correct = policies.log_base([a, b, c, 1 - a - b - c]), np.array([True, True, False, False])
+        found = t7.slope(exact[:2], [exact[2], 1 - exact[0] - exact[1] - exact[2]], exact[3])
+        assert float(found) == pytest.approx(float(heuristics.log_odds_slope(log_p0, correct, s)), abs=1e-9)
+
+
+def test_the_second_step_is_that_of_the_code():
+    for exact, (a, b, t, u) in points(t8.TWO_STEPS):
+        log_p0, correct = policies.log_base([a, b, 1 - a - b]), np.array([True, True, False])
+        one = policies.ds(log_p0, correct, 1.0, t, u)
+        two = policies.ds(one, correct, 1.0, t, u)
+        grown = policies.log_odds(two, correct) - policies.log_odds(one, correct) - 1
+        assert float(t8.two_steps(exact)) == pytest.approx(float(grown), abs=1e-9)
+
+
+@pytest.mark.parametrize(("answers", "root", "exponent", "holds"), [(3, 4, 2, True), (3, 4, 0, True), (2, 2, -2, True)])
+def test_majorization_agrees_with_samples(answers, root, exponent, holds):
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(0.05, 1, (500, answers)))[:, ::-1]
+    p, q = x**root, np.sort(x.astype(float) ** exponent)[:, ::-1]
+    p, q = (np.cumsum(one / one.sum(-1, keepdims=True), axis=-1) for one in (p, q))
+    assert (p >= q - 1e-12).all() == holds
+    assert t5.majorizes(answers, root, exponent)[0] == holds

@@ -102,6 +102,14 @@ def interval(low: fmpq, high: fmpq) -> arb:
     return arb(low).union(arb(high))
 
 
+def words(names: str, box: Box) -> str:
+    """The box in words: `a in [0.1, 0.2]`, or `a = 0.1` for a side without width; names apart by spaces."""
+    return ", ".join(
+        f"{name} = {float(low):g}" if low == high else f"{name} in [{float(low):g}, {float(high):g}]"
+        for name, (low, high) in zip(names.split(), box, strict=True)
+    )
+
+
 def halves(box: Box) -> list[Box]:
     """The box cut in two along its widest side."""
     sides = [high - low for low, high in box]

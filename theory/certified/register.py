@@ -8,10 +8,10 @@ from typing import Any
 
 from flint import ctx
 
-from theory.certified import t9, t11, t12
+from theory.certified import t5, t6, t7, t8, t9, t11, t12
 from theory.certified.base import BITS, Certificate
 
-MODULES = {"T9": t9, "T11": t11, "T12": t12}
+MODULES = {"T5": t5, "T6": t6, "T7": t7, "T8": t8, "T9": t9, "T11": t11, "T12": t12}
 
 
 def certify(names: Iterable[str]) -> list[Certificate]:
@@ -28,11 +28,11 @@ def row(found: Certificate) -> str:
     """One line of the table."""
     mark = "✓" if found.as_it_should else "✗"
     verdict = "proved" if found.proved else "not proved"
-    exact = "exact" if found.width == 0 else f"widest interval {found.width:.0e}"
-    kind = "control, false: " if found.control else ""
-    return (
-        f"{mark} {found.theorem:<4}{verdict:<11} {kind}{found.claim} [{found.where}] {found.boxes:,} decided, {exact}"
-    )
+    claim = f"control, false: {found.claim}" if found.control else found.claim
+    decided = f"{found.boxes:,} decided"
+    if found.proved:
+        decided += f", widest interval {found.width:.0e}" if found.width else ", exact"
+    return f"{mark} {found.theorem:<4}{verdict:<11} {claim} [{found.where}] {decided}"
 
 
 def summary(found: list[Certificate]) -> str:
