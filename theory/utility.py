@@ -115,7 +115,8 @@ def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0
     step, value = np.ones(table.shape[:-2]), potential(log_p, table, advantages, gamma_p)
     for _ in range(STEPS):
         r = reward(log_p, table, advantages, gamma_p)
-        if (gap(log_p, r) <= tolerance).all():
+        missing = gap(log_p, r)
+        if (missing <= tolerance).all():
             return log_p
         tried = log_normalize(log_p + step[..., None] * (r - r.max(axis=-1, keepdims=True)))
         reached = potential(tried, table, advantages, gamma_p)
@@ -123,6 +124,8 @@ def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0
         log_p = np.where(better[..., None], tried, log_p)
         value = np.where(better, reached, value)
         step = np.where(better, np.minimum(step * 1.5, 1e6), step / 2)
+        if ((step < 1e-15) & (missing > 10 * tolerance)).any():  # nothing near is better: R is no gradient
+            break
     raise RuntimeError(f"the limit was not reached: {float(gap(log_p, r).max()):.1e} is missing")
 
 
