@@ -20,7 +20,7 @@ import resource
 import sys
 import time
 import tomllib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.machinery import SourceFileLoader
@@ -103,6 +103,9 @@ class Mutant:
     start: int
     end: int
     code: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.py:{self.number}  {self.mutation}"
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -290,6 +293,8 @@ def read_list(path: Path, known: dict[str, list[Mutant]]) -> Listed:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     for kind in ("equivalent", "always"):
         for entry in data.get(kind, []):
+            if lacks := {"module", "function", "line", "mutation"} - entry.keys():
+                raise ValueError(f"{path.name}: {entry} lacks {', '.join(sorted(lacks))}")
             key = (entry["module"], entry["function"], entry["line"], entry["mutation"])
             if key[0] in known and key not in keys:
                 raise ValueError(f"{path.name}: no mutant {' | '.join(key)}; mend or delete this {kind} entry")
@@ -425,6 +430,39 @@ def run_all(work: list[tuple[Target, Mutant | None]], jobs: int) -> Iterator[tup
             yield target, Fate(mutant, noticed_by, time.monotonic() - started)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What a run does: the mutants to be run and the chosen ones that are listed as equivalent."""
+
+    work: list[tuple[Target, Mutant | None]]
+    equivalent: list[Mutant]
+
+
+def choice(names: list[str], sample: int, seed: int) -> tuple[Choice, Listed]:
+    """The chosen mutants of the modules `names`, and the list; ValueError for a list that does not fit the sources."""
+    known = {name: mutants(name, TARGETS[name].path.read_text(encoding="utf-8")) for name in names}
+    listed = read_list(LIST, known)
+    chosen = [(TARGETS[name], found) for name in names for found in choose(known[name], sample, seed, listed)]
+    return Choice(
+        [(target, found) for target, found in chosen if found.key not in listed.equivalent],
+        [found for _, found in chosen if found.key in listed.equivalent],
+    ), listed
+
+
+def fates(work: list[tuple[Target, Mutant | None]], jobs: int) -> list[Fate]:
+    """Run the mutants with a progress bar on stderr, telling at once which are alive; in the order of the sources."""
+    done = []
+    slow = 0.1 if sys.stderr.isatty() else 60.0  # a log needs few lines
+    with tqdm(total=len(work), unit="mutant", file=sys.stderr, mininterval=slow) as bar:
+        for _, fate in run_all(work, jobs):
+            bar.update()
+            done.append(fate)
+            if fate.noticed_by is None:
+                tqdm.write(f"alive: {fate.mutant}", file=sys.stderr)
+    places = {mutant: place for place, (_, mutant) in enumerate(work)}
+    return sorted(done, key=lambda fate: places[fate.mutant])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Break, run, print, write; see the module's docstring."""
     parser = Parser(prog="python -m theory.mutate", description="Break the theory's code and see it noticed.")
@@ -440,53 +478,40 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         if name not in TARGETS:
             parser.error(f"--only {name}: there are {', '.join(TARGETS)}")
-    known = {name: mutants(name, TARGETS[name].path.read_text(encoding="utf-8")) for name in names}
     try:
-        listed = read_list(LIST, known)
-    except ValueError as error:
+        chosen, listed = choice(names, options.sample, options.seed)
+    except (OSError, ValueError) as error:
         parser.error(str(error))
-    chosen = {name: choose(known[name], options.sample, options.seed, listed) for name in names}
     if options.list:
-        for found in (found for name in names for found in chosen[name]):
-            mark = "  (equivalent)" if found.key in listed.equivalent else ""
-            print(f"{found.module}.py:{found.number}  {found.mutation}{mark}")
+        print(*(found for _, found in chosen.work), sep="\n")
+        print(*(f"{found}  (equivalent)" for found in chosen.equivalent), sep="\n")
         return 0
 
-    whole: list[tuple[Target, Mutant | None]] = [(TARGETS[name], None) for name in names]
-    for target, fate in run_all(whole, options.jobs):
+    for target, fate in run_all([(TARGETS[name], None) for name in names], options.jobs):
         if fate.noticed_by:
             parser.error(f"{target.module} fails as it is ({fate.noticed_by}); mend that first")
-    work: list[tuple[Target, Mutant | None]] = [
-        (TARGETS[name], found) for name in names for found in chosen[name] if found.key not in listed.equivalent
-    ]
-    fates, alive = [], 0
-    with tqdm(total=len(work), unit="mutant", file=sys.stderr, disable=None) as bar:
-        for _, fate in run_all(work, options.jobs):
-            bar.update()
-            fates.append(fate)
-            if fate.noticed_by is None and fate.mutant:
-                alive += 1
-                tqdm.write(f"alive: {fate.mutant.module}.py:{fate.mutant.number}  {fate.mutant.mutation}")
-    equivalent = [f for name in names for f in chosen[name] if f.key in listed.equivalent]
-    summary = {"mutants": len(work) + len(equivalent), "killed": len(work) - alive, "alive": alive}
-    summary["equivalent"] = len(equivalent)
-    rows = [
-        {**asdict(fate.mutant), "noticed_by": fate.noticed_by, "seconds": round(fate.seconds, 1)}
-        for fate in fates
-        if fate.mutant
-    ]
-    rows.sort(key=lambda row: (row["module"], row["start"], row["code"]))
-    by_module = Counter(str(row["module"]) for row in rows)
+    found = fates(chosen.work, options.jobs)
+    alive = sum(fate.noticed_by is None for fate in found)
+    result = {
+        "mutants": len(found) + len(chosen.equivalent),
+        "killed": len(found) - alive,
+        "alive": alive,
+        "equivalent": len(chosen.equivalent),
+        "fates": [
+            {**asdict(fate.mutant), "noticed_by": fate.noticed_by, "seconds": round(fate.seconds, 1)}
+            for fate in found
+            if fate.mutant
+        ],
+        "equivalents": [{**asdict(each), "reason": listed.equivalent[each.key]} for each in chosen.equivalent],
+    }
     config = {"modules": names, "sample": options.sample, "instances": INSTANCES, "jobs": options.jobs}
     path = options.out / "theory" / "mutants.json"
-    result = {**summary, "run_by_module": by_module, "fates": rows}
-    result["equivalents"] = [{**asdict(found), "reason": listed.equivalent[found.key]} for found in equivalent]
     try:
         write_json(path, {**result, "manifest": manifest(config, options.seed, started)})
     except OSError as error:
         parser.error(f"--out {options.out}: cannot write {path.name} there ({error.strerror})")
     print(
-        f"{summary['mutants']} mutants: {summary['killed']} killed, {alive} alive, {len(equivalent)} listed as "
+        f"{result['mutants']} mutants: {result['killed']} killed, {alive} alive, {result['equivalent']} listed as "
         f"equivalent; {time.time() - started:.0f} s; {path}"
     )
     return 1 if alive else 0
