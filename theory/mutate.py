@@ -43,7 +43,9 @@ from theory.verify import Parser, at_least, cores
 
 SAMPLE = 8  # mutants of each module, beside those that `mutants.toml` names
 INSTANCES = 300  # of each theorem's check
-CPU_LIMIT = 90  # seconds of processor time after which a mutant hangs, whatever else the machine does
+# A mutant hangs after this much processor time (not wall time: the machine may be busy): seconds, and times what the
+# module as it is takes.
+CPU_LIMIT, CPU_FACTOR = 15, 3
 MEMORY_LIMIT = 8 * 2**30
 LIST = Path(__file__).with_name("mutants.toml")
 
@@ -322,10 +324,22 @@ def choose(known: list[Mutant], sample: int, seed: int, listed: Listed) -> list[
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What became of a mutant. noticed_by: the fact or test that failed, or None while it is alive."""
+class Job:
+    """A mutant to be run (None: the module as it is), and after how many seconds of processor time it hangs."""
 
+    target: Target
     mutant: Mutant | None
+    limit: int
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a mutant. noticed_by: the fact or test that failed, or None while it is alive.
+
+    seconds: of processor time.
+    """
+
+    job: Job
     noticed_by: str | None
     seconds: float
 
@@ -392,49 +406,50 @@ def _noticed(target: Target, source: str) -> str | None:
     return None if status == 0 else first.name
 
 
-def _child(target: Target, source: str, sender: Connection) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT + 1))
+def _child(job: Job, source: str, sender: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (job.limit, job.limit + 1))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    sender.send(_noticed(target, source))
+    started = time.process_time()
+    noticed_by = _noticed(job.target, source)
+    sender.send((noticed_by, time.process_time() - started))
     sender.close()
 
 
-def run_all(work: list[tuple[Target, Mutant | None]], jobs: int) -> Iterator[tuple[Target, Fate]]:
-    """Run the mutants (None: the module as it is), each in a fork of this process, `jobs` at once."""
+def run_all(work: list[Job], processes: int) -> Iterator[Fate]:
+    """Run the jobs, each in a fork of this process, `processes` at once."""
     context = multiprocessing.get_context("fork")
     waiting = deque(work)
-    running: dict[Connection, tuple[BaseProcess, Target, Mutant | None, float]] = {}
+    running: dict[Connection, tuple[BaseProcess, Job]] = {}
     while waiting or running:
-        while waiting and len(running) < jobs:
-            target, mutant = waiting.popleft()
-            source = target.path.read_text(encoding="utf-8")
+        while waiting and len(running) < processes:
+            job = waiting.popleft()
+            source = job.target.path.read_text(encoding="utf-8")
             receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(
-                target=_child, args=(target, mutant.apply(source) if mutant else source, sender), daemon=True
-            )
+            edited = job.mutant.apply(source) if job.mutant else source
+            process = context.Process(target=_child, args=(job, edited, sender), daemon=True)
             process.start()
             sender.close()
-            running[receiver] = (process, target, mutant, time.monotonic())
+            running[receiver] = process, job
         for receiver in [found for found in wait(list(running)) if isinstance(found, Connection)]:
-            ended, target, mutant, started = running.pop(receiver)
+            ended, job = running.pop(receiver)
             try:
-                noticed_by = receiver.recv()
+                noticed_by, seconds = receiver.recv()
             except EOFError:
-                noticed_by = f"killed, or no end after {CPU_LIMIT} s of processor time"
+                noticed_by, seconds = f"killed, or no end after {job.limit} s of processor time", float(job.limit)
             ended.join()
             receiver.close()
-            yield target, Fate(mutant, noticed_by, time.monotonic() - started)
+            yield Fate(job, noticed_by, seconds)
 
 
 @dataclass(frozen=True)
 class Choice:
     """What a run does: the mutants to be run and the chosen ones that are listed as equivalent."""
 
-    work: list[tuple[Target, Mutant | None]]
+    work: list[tuple[Target, Mutant]]
     equivalent: list[Mutant]
 
 
@@ -449,18 +464,27 @@ def choice(names: list[str], sample: int, seed: int) -> tuple[Choice, Listed]:
     ), listed
 
 
-def fates(work: list[tuple[Target, Mutant | None]], jobs: int) -> list[Fate]:
-    """Run the mutants with a progress bar on stderr, telling at once which are alive; in the order of the sources."""
+def limits(names: list[str], processes: int) -> dict[str, int]:
+    """By module, the processor seconds after which a mutant hangs; ValueError if a module fails as it is."""
+    found = {}
+    for fate in run_all([Job(TARGETS[name], None, 600) for name in names], processes):
+        if fate.noticed_by:
+            raise ValueError(f"{fate.job.target.module} fails as it is ({fate.noticed_by}); mend that first")
+        found[fate.job.target.module] = CPU_LIMIT + int(CPU_FACTOR * fate.seconds)
+    return found
+
+
+def fates(work: list[Job], processes: int) -> list[Fate]:
+    """Run the mutants with a progress bar on stderr, telling at once which are alive; in the order of `work`."""
     done = []
     slow = 0.1 if sys.stderr.isatty() else 60.0  # a log needs few lines
     with tqdm(total=len(work), unit="mutant", file=sys.stderr, mininterval=slow) as bar:
-        for _, fate in run_all(work, jobs):
+        for fate in run_all(work, processes):
             bar.update()
             done.append(fate)
             if fate.noticed_by is None:
-                tqdm.write(f"alive: {fate.mutant}", file=sys.stderr)
-    places = {mutant: place for place, (_, mutant) in enumerate(work)}
-    return sorted(done, key=lambda fate: places[fate.mutant])
+                tqdm.write(f"alive: {fate.job.mutant}", file=sys.stderr)
+    return sorted(done, key=lambda fate: work.index(fate.job))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -487,10 +511,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(*(f"{found}  (equivalent)" for found in chosen.equivalent), sep="\n")
         return 0
 
-    for target, fate in run_all([(TARGETS[name], None) for name in names], options.jobs):
-        if fate.noticed_by:
-            parser.error(f"{target.module} fails as it is ({fate.noticed_by}); mend that first")
-    found = fates(chosen.work, options.jobs)
+    try:
+        limit = limits(names, options.jobs)
+    except ValueError as error:
+        parser.error(str(error))
+    found = fates([Job(target, mutant, limit[target.module]) for target, mutant in chosen.work], options.jobs)
     alive = sum(fate.noticed_by is None for fate in found)
     result = {
         "mutants": len(found) + len(chosen.equivalent),
@@ -498,9 +523,9 @@ def main(arguments: list[str] | None = None) -> int:
         "alive": alive,
         "equivalent": len(chosen.equivalent),
         "fates": [
-            {**asdict(fate.mutant), "noticed_by": fate.noticed_by, "seconds": round(fate.seconds, 1)}
+            {**asdict(fate.job.mutant), "noticed_by": fate.noticed_by, "seconds": round(fate.seconds, 1)}
             for fate in found
-            if fate.mutant
+            if fate.job.mutant
         ],
         "equivalents": [{**asdict(each), "reason": listed.equivalent[each.key]} for each in chosen.equivalent],
     }

@@ -102,8 +102,9 @@ def test_each_mutant_of_the_theory_is_another_program(name):
 
 def test_the_check_and_the_tests_notice_what_they_see(one_toy):
     source = one_toy.path.read_text()
-    work = [(one_toy, None), *((one_toy, found) for found in mutate.mutants("toy_module", source))]
-    fates = {fate.mutant and fate.mutant.mutation: fate.noticed_by for _, fate in mutate.run_all(work, jobs=2)}
+    work = [mutate.Job(one_toy, found, 60) for found in (None, *mutate.mutants("toy_module", source))]
+    found = mutate.run_all(work, processes=2)
+    fates = {fate.job.mutant and fate.job.mutant.mutation: fate.noticed_by for fate in found}
     assert fates[None] is None
     assert fates["x + 1 → x - 1"] == "T0: adds one"
     assert fates["x > 2 → x >= 2"].endswith("test_toy.py::test_it")
@@ -111,13 +112,12 @@ def test_the_check_and_the_tests_notice_what_they_see(one_toy):
     assert one_toy.path.read_text() == source
 
 
-def test_what_never_ends_counts_as_noticed(one_toy, monkeypatch):
-    monkeypatch.setattr(mutate, "CPU_LIMIT", 2)
+def test_what_never_ends_counts_as_noticed(one_toy):
     one_toy.path.write_text(
         "def checked(x):\n    while x < 2:\n        x += 1\n    return x\n\n\ndef tested(x): pass\n"
     )
     mutant = next(m for m in mutate.mutants("toy_module", one_toy.path.read_text()) if m.mutation == "x += 1 → pass")
-    ((_, fate),) = mutate.run_all([(one_toy, mutant)], jobs=1)
+    (fate,) = mutate.run_all([mutate.Job(one_toy, mutant, 2)], processes=1)
     assert fate.noticed_by == "killed, or no end after 2 s of processor time"
 
 
