@@ -147,6 +147,12 @@ def test_ds_climbs_its_potential_while_correctness_falls() -> None:
     assert np.all(np.diff(policies.log_odds(policies.log_normalize(theta), DIP_CORRECT))[-5:] < 0)
 
 
+def test_the_potential_of_far_logits_is_finite() -> None:
+    theta, correct = np.array([1000.0, 1000.0, -1000.0]), np.array([True, True, False])
+    # pi = (½, ½, 0): 1 − gamma_p (−log 2 − 1)
+    assert flows.potential(theta, correct, shaping.ds(0.5)) == pytest.approx(1 + 0.5 * (np.log(2) + 1))
+
+
 def test_penalty_threshold_and_its_two_sides() -> None:
     log_p0, correct = np.log([0.3, 0.05, 0.4, 0.25]), np.arange(4) < 2
     threshold = float(flows.penalty_threshold(log_p0, correct))
@@ -220,6 +226,7 @@ def test_check_notices(control: Control) -> None:
         (lambda: shaping.entropy(float("inf")), "gamma=inf"),
         (lambda: flows.integrate(LOG_P0, CORRECT, shaping.vanilla(), [2.0, 1.0]), "times="),
         (lambda: flows.integrate(LOG_P0, CORRECT, shaping.vanilla(), [-1.0, 1.0]), "times="),
+        (lambda: flows.integrate(LOG_P0, CORRECT, shaping.vanilla(), [1.0, 1.0]), "times="),
         (lambda: flows.limit(LOG_P0, CORRECT, shaping.entropy(-0.1)), "no limit"),
         (lambda: flows.limit(LOG_P0, CORRECT, shaping.ds_centred(0.1)), "centred=True"),
         (lambda: flows.limit(LOG_P0, CORRECT, shaping.ds(0.0, 0.3)), "no limit"),

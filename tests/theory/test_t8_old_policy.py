@@ -75,6 +75,21 @@ def test_the_closed_form_and_the_single_step(beta, p, n, steps):
         assert np.allclose(direct, last, rtol=1e-8, atol=1e-8)
 
 
+def test_one_step_is_itself_and_exists():
+    single = iteration.one_step(THREE, CORRECT, 2.0, 0.5, 1.0, steps=1)
+    assert single.offset == pytest.approx(0.5)
+    assert (single.gamma_p_over_beta, single.gamma_n_over_beta) == (pytest.approx(0.25), pytest.approx(0.5))
+    assert single.exists
+
+
+def test_beyond_the_ceiling_two_steps_are_no_single_one():
+    """a = −3/2: a² = 9/4, so that one step would need gamma_p < 0, though the offset is positive."""
+    single = iteration.one_step(THREE, CORRECT, 1.0, 2.5, steps=2)
+    assert single.gamma_p_over_beta == pytest.approx(-1.25)
+    assert single.offset > 0
+    assert not single.exists
+
+
 def test_the_offset_can_be_negative():
     """gamma_n = beta, beta large: log(C0 + Σ_I pi0²) < 0 is the offset of two steps, and no DS step has it."""
     single = iteration.one_step(THREE, CORRECT, 1e6, 0.0, 1e6, steps=2)
@@ -87,6 +102,14 @@ def test_odds_grow_by_the_factor_of_vanilla_at_least():
     assert np.all(np.diff([policies.log_odds(policy, CORRECT) for policy in path]) > 0.5)
     plain = iteration.iterates(THREE, CORRECT, 2.0, 0.0, steps=5)
     assert np.allclose(np.diff([policies.log_odds(policy, CORRECT) for policy in plain]), 0.5)
+
+
+def test_whole_numbers_of_any_type_are_steps():
+    for function in (iteration.iterates, iteration.conditionals):
+        np.testing.assert_array_equal(
+            function(THREE, CORRECT, 1.0, 0.5, steps=2.0), function(THREE, CORRECT, 1.0, 0.5, steps=2)
+        )
+    assert iteration.one_step(THREE, CORRECT, 1.0, 0.5, steps=2.0).exists
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1.5])
