@@ -51,6 +51,14 @@ def test_pkpo_is_the_gradient_of_pass_at_k(size: int, k: int, p: float) -> None:
         assert weights.weight(weights.pkpo(size, k), p) == pytest.approx(slope, abs=1e-7)
 
 
+@pytest.mark.parametrize("size", [2, 5, 8])
+def test_passk_training_of_one_sample_is_grpo(size: int) -> None:
+    """Subsets of one rollout: (r − rho) / sqrt(rho (1 − rho)), the population std."""
+    found, wanted = weights.passk_training(size, 1), weights.grpo(size, ddof=0)
+    assert found.correct == pytest.approx(wanted.correct)
+    assert found.incorrect == pytest.approx(wanted.incorrect)
+
+
 def test_f_grpo_lowers_the_weight_of_easy_prompts_alone() -> None:
     easy, hard = (weights.weight(weights.f_grpo(8), p) / weights.weight(weights.grpo(8), p) for p in (0.95, 0.05))
     assert easy < 0.5
@@ -61,6 +69,12 @@ def test_a_flatter_set_of_correct_answers_gains_more_slowly() -> None:
     correct = np.array([True, True, False])
     skewed, flat = (policies.log_base(p) for p in ([0.38, 0.02, 0.6], [0.2, 0.2, 0.6]))
     assert weights.speed(skewed, correct) > 1.2 * weights.speed(flat, correct)
+
+
+def test_an_orbit_has_the_success_it_was_asked_for() -> None:
+    correct, targets = np.array([True, True, False, False]), [0.35, 0.6, 0.9]
+    ends = weights.orbit(weights.grpo(4), policies.log_base([0.25, 0.05, 0.4, 0.3]), correct, targets)
+    assert np.exp(policies.log_mass(ends, correct)) == pytest.approx(targets, abs=1e-7)
 
 
 def test_orbits_are_of_the_base() -> None:
