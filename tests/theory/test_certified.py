@@ -275,3 +275,11 @@ def test_majorization_agrees_with_samples(answers, root, exponent, holds):
     p, q = (np.cumsum(one / one.sum(-1, keepdims=True), axis=-1) for one in (p, q))
     assert (p >= q - 1e-12).all() == holds
     assert t5.majorizes(answers, root, exponent)[0] == holds
+
+
+def test_the_fall_is_a_derivative():
+    h, step = bernstein.maxrl(8), fmpq(1, 10**9)
+    for x in (fmpq(1, 10), fmpq(1, 2), fmpq(9, 10)):
+        change = t12.ahead(h, fmpq(2), arb(x + step)) - t12.ahead(h, fmpq(2), arb(x - step))
+        wanted = -x * (1 - x) * change / (2 * step)
+        assert float(t12.fall(h, fmpq(2), arb(x))) == pytest.approx(float(wanted), abs=1e-6)

@@ -71,6 +71,18 @@ def _difference(d: Coefficients) -> Coefficients:
     return [SHARES[0] * one - SHARES[1] * other for one, other in zip(d, d[::-1])]
 
 
+def ahead(h: Coefficients, gamma_p: fmpq, x: arb) -> Number:
+    """R(S1) − R(S2) with DS, 0 < x < 1."""
+    smooth = SHARES[1] * (1 - x).log() - SHARES[0] * x.log() if gamma_p else fmpq(0)
+    return bernstein.value(h, x) + gamma_p * smooth
+
+
+def fall(h: Coefficients, gamma_p: fmpq, x: arb) -> Number:
+    """−x (1 − x) d/dx of `ahead`, without the poles at 0 and 1."""
+    smooth = SHARES[0] * (1 - x) + SHARES[1] * x
+    return gamma_p * smooth - x * (1 - x) * bernstein.value(bernstein.slope(h), x)
+
+
 def only_maximum(d: Coefficients, gamma_p: fmpq, proof: Proof) -> Number | None:
     """The probability of S1 at the only policy that satisfies the conditions of a maximum of Φ.
 
@@ -87,22 +99,10 @@ def only_maximum(d: Coefficients, gamma_p: fmpq, proof: Proof) -> Number | None:
         proof.holds(bernstein.negative_inside(bernstein.slope(h))[0])
         if h[-1] > 0:
             return fmpq(1)
-    else:  # x (1 − x) (−h') > 0
-        slope = bernstein.slope(h)
-        proof.everywhere(
-            lambda box: (
-                gamma_p * (SHARES[0] * (1 - box[0]) + SHARES[1] * box[0])
-                - box[0] * (1 - box[0]) * bernstein.value(slope, box[0])
-            ),
-            ((fmpq(0), fmpq(1)),),
-        )
-
-    def ahead(x: arb) -> Number:
-        smooth = SHARES[1] * (1 - x).log() - SHARES[0] * x.log() if gamma_p else fmpq(0)
-        return bernstein.value(h, x) + gamma_p * smooth
-
+    else:
+        proof.everywhere(lambda box: fall(h, gamma_p, box[0]), ((fmpq(0), fmpq(1)),))
     edge = fmpq(1, 10**9)
-    return root(ahead, edge, 1 - edge)
+    return root(lambda x: ahead(h, gamma_p, x), edge, 1 - edge)
 
 
 def _table(name: str, gamma_p: fmpq, stated: tuple[str, ...], control: bool = False) -> Certificate:

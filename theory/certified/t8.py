@@ -100,7 +100,7 @@ def _growth(sign: int, control: bool = False) -> Certificate:
     proof.everywhere(lambda x: sign * two_steps(x), TWO_STEPS)
     return proof.certificate(
         "T8",
-        f"the second step raises the odds by {'more' if sign > 0 else 'less'} than e^(1/beta), as the first",
+        f"the second step, too, raises the odds by {'more' if sign > 0 else 'less'} than e^(1/beta)",
         "K = (a, b), a in [.225, .275], b in [.1125, .1375], beta = 1, gamma_p and gamma_n in [1/4, 1]",
         control,
     )
