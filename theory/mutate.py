@@ -20,9 +20,9 @@ import resource
 import sys
 import time
 import tomllib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.machinery import SourceFileLoader
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -269,11 +269,20 @@ class _Finder(ast.NodeVisitor):
 
 
 def mutants(module: str, source: str) -> list[Mutant]:
-    """All mutants of a module's source, in its order; edits that give the same text count once."""
+    """All mutants of a module's source, in its order; edits that give the same text count once.
+
+    Of several like edits in one line, the second says `(2)` and so on, so that every key names one mutant.
+    """
     finder = _Finder(module, source)
     finder.visit(ast.parse(source))
     distinct = {(found.start, found.end, found.code): found for found in finder.found}
-    return [found for found in distinct.values() if found.apply(source) != source]
+    changes = [found for found in distinct.values() if found.apply(source) != source]
+    seen: Counter[tuple[str, str, str, str]] = Counter()
+    for place, found in enumerate(changes):
+        seen[found.key] += 1
+        if seen[found.key] > 1:
+            changes[place] = replace(found, mutation=f"{found.mutation} ({seen[found.key]})")
+    return changes
 
 
 # ── The list: mutants that are equivalent, and mutants that always run ──────────────────────────────────────────

@@ -83,6 +83,10 @@ def test_every_kind_of_edit_is_made():
     assert mutations("def f(a, b):\n    return a * b\n") == ["a * b → a", "a * b → a / b", "a * b → b"]
 
 
+def test_like_edits_in_a_line_are_numbered():
+    assert mutations("def f():\n    return [1, 1]\n") == ["1 → 2", "1 → 2 (2)"]
+
+
 def test_messages_annotations_and_docstrings_are_left_alone():
     assert mutations('def f(a: int | None) -> int | None:\n    """Adds 1 + 1."""\n    print(f"{1 + 1}")\n') == [
         "print(f'{1 + 1}') → pass"
@@ -95,6 +99,7 @@ def test_each_mutant_of_the_theory_is_another_program(name):
     whole = ast.dump(ast.parse(source))
     found = mutate.mutants(name, source)
     assert len(found) >= 15
+    assert len({mutant.key for mutant in found}) == len(found)
     for mutant in found[::10]:
         assert mutant.line in source
         assert ast.dump(ast.parse(mutant.apply(source))) != whole, mutant.mutation

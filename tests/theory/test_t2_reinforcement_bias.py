@@ -47,6 +47,10 @@ def test_the_two_factors_pull_alike(C: float, size: int, scale: tuple[int, float
     assert C * a == pytest.approx((1 - C) * b, rel=1e-9)
 
 
+def test_a_small_integer_type_does_not_overflow() -> None:
+    np.testing.assert_array_equal(groups.group_std(np.int8(100)), groups.group_std(100))
+
+
 @pytest.mark.parametrize("size", [2, 5, 16])
 def test_mean_step_is_the_policy_gradient_times_g(size: int) -> None:
     gradient = flows.field(np.log(P), CORRECT, shaping.vanilla())

@@ -130,3 +130,9 @@ def test_t7_correctness_slope_does_not_round():
 def test_t7_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_t7_gain_beyond_the_full_bonus_by_hand():
+    """s = −1 turns pi0 = (.4, .1 | .3, .2) into weights 2.5, 10 | 10/3, 5; vanilla's odds before e^{1/beta} are 1."""
+    log_p0, correct = policies.log_base([0.4, 0.1, 0.3, 0.2]), np.array([True, True, False, False])
+    assert heuristics.gain(log_p0, correct, -1.0) == pytest.approx(np.log(12.5 / (25 / 3)))

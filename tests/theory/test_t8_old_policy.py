@@ -90,6 +90,13 @@ def test_beyond_the_ceiling_two_steps_are_no_single_one():
     assert not single.exists
 
 
+def test_a_single_step_needs_a_positive_offset_and_no_negative_gamma():
+    zero, some = np.array(0.0), np.array(0.3)
+    assert iteration.OneStep(zero, zero, some).exists
+    assert not iteration.OneStep(some, zero, zero).exists
+    assert not iteration.OneStep(-some, zero, some).exists
+
+
 def test_the_offset_can_be_negative():
     """gamma_n = beta, beta large: log(C0 + Σ_I pi0²) < 0 is the offset of two steps, and no DS step has it."""
     single = iteration.one_step(THREE, CORRECT, 1e6, 0.0, 1e6, steps=2)
@@ -120,6 +127,8 @@ def test_wrong_numbers_of_steps_are_refused(steps):
 
 
 def test_wrong_strengths_are_refused():
+    with pytest.raises(ValueError, match="after 200 steps its exponent is beyond 1e308"):
+        iteration.conditionals(THREE, CORRECT, 1.0, np.array([0.5, 1e10]), steps=200)
     with pytest.raises(ValueError, match=r"gamma_p=-0\.5"):
         iteration.iterates(THREE, CORRECT, 1.0, -0.5, steps=1)
     with pytest.raises(ValueError, match=r"beta=0\.0"):
