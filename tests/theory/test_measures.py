@@ -199,6 +199,19 @@ def test_each_named_measure_is_the_one_it_says():
     assert measures.hill(log_p, order=1) == pytest.approx(np.exp(entropy_p))
 
 
+def test_two_answers_and_one_in_the_complement_of_variance():
+    """n = 2 and (¾, ¼): 1 − 2 (¼)²/(½); a point mass 0; and 0 where there is one answer alone."""
+    found = [
+        measures.normalized_variance_complement(np.array(log_q), np.array(support))
+        for log_q, support in (
+            (np.log([0.75, 0.25]), [True, True]),
+            ([0.0, -np.inf], [True, True]),
+            ([0.0, -np.inf], [True, False]),
+        )
+    ]
+    assert found == pytest.approx([0.75, 0.0, 0.0])
+
+
 def test_renyi_rises_with_its_order():
     rng = np.random.default_rng(5)
     log_p, log_q = np.log(rng.dirichlet(np.ones(4), (2, 100)))

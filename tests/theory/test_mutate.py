@@ -166,6 +166,14 @@ def test_the_code_must_pass_before_it_is_broken(one_toy, tmp_path, capsys):
     assert "toy_module fails as it is (T0: adds one); mend that first" in capsys.readouterr().err
 
 
+def test_every_module_of_the_theory_is_broken():
+    commands = {"__init__", "bench", "exhibits", "mutate", "theorems", "verdicts", "verify"}
+    assert {path.stem for path in (mutate.ROOT / "theory").glob("*.py")} - commands == set(mutate.TARGETS)
+    for target in mutate.TARGETS.values():
+        assert all(path.is_file() for path in target.tests)
+        assert len(target.tests) > len(target.checks)
+
+
 def test_the_list_matches_the_theory():
     known = {
         name: mutate.mutants(name, target.path.read_text(encoding="utf-8")) for name, target in mutate.TARGETS.items()
