@@ -119,6 +119,16 @@ def test_conditionals_mend_the_whole():
     assert policies.log_odds(log_p0, correct) == pytest.approx(np.log(0.7 / 0.3))
 
 
+def test_means_and_the_objective_by_hand():
+    """A trajectory of zero probability counts for nothing, whatever its value."""
+    log_p = np.array([np.log(0.75), np.log(0.25), -np.inf])
+    for lost in (5.0, np.inf, np.nan):
+        assert policies.expected(log_p, np.array([2.0, -4.0, lost])) == pytest.approx(0.5)
+    log_p0 = policies.log_base([0.5, 0.25, 0.25])
+    found = policies.objective(log_p, log_p0, np.array([1.0, 3.0, 7.0]), 2.0)
+    assert found == pytest.approx(0.75 + 0.75 - 2 * 0.75 * np.log(1.5))
+
+
 @settings(deadline=None, max_examples=60)
 @given(problems(), st.lists(st.floats(-3, 3), min_size=M, max_size=M))
 def test_any_other_policy_is_worth_less(problem, logits):
