@@ -125,11 +125,18 @@ def test_t7_correctness_slope_does_not_round():
         (lambda: heuristics.log_odds_slope(EXAMPLE, OF_EXAMPLE, float("nan")), "s=nan"),
         (lambda: heuristics.gain(EXAMPLE, np.ones(5, bool), 0.5), "correct="),
         (lambda: heuristics.even_base(0, 3, 0.5), "M=0"),
+        (lambda: heuristics.even_base(3, 0, 0.5), "L=0"),
     ],
 )
 def test_t7_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_t7_one_of_each_is_an_even_base():
+    log_p0, correct = heuristics.even_base(1, 1, 0.3)
+    assert np.exp(log_p0) == pytest.approx([0.3, 0.7])
+    assert correct.tolist() == [True, False]
 
 
 def test_t7_gain_beyond_the_full_bonus_by_hand():
