@@ -51,6 +51,12 @@ def test_pkpo_is_the_gradient_of_pass_at_k(size: int, k: int, p: float) -> None:
         assert weights.weight(weights.pkpo(size, k), p) == pytest.approx(slope, abs=1e-7)
 
 
+def test_reinforce_rewards_and_punishes_by_one_unless_told() -> None:
+    table = weights.reinforce(3)
+    assert table.correct.tolist() == [0, 1, 1, 1]
+    assert table.incorrect.tolist() == [-1, -1, -1, 0]
+
+
 @pytest.mark.parametrize("size", [2, 5, 8])
 def test_passk_training_of_one_sample_is_grpo(size: int) -> None:
     """Subsets of one rollout: (r − rho) / sqrt(rho (1 − rho)), the population std."""
