@@ -65,7 +65,8 @@ def test_example_trains_and_saves(tmp_path: Path) -> None:
 def test_only_two_lines_differ_from_plain_trl() -> None:
     """Undo the marked lines as their comments say: what is left is a TRL script."""
     lines = SCRIPT.read_text().splitlines()
-    marked = [line for line in lines if line.lstrip().startswith(("from differential_smoothing", "trainer = DSGRPOTrainer"))]
+    ours = ("from differential_smoothing", "trainer = DSGRPOTrainer")
+    marked = [line for line in lines if line.lstrip().startswith(ours)]
     plain = [line.split("was `")[1].rstrip("`") if line in marked else line for line in lines]
     changed = [line for line in difflib.ndiff(plain, lines) if line.startswith("+ ")]
     assert len(marked) == len(changed) == 2
