@@ -20,8 +20,9 @@ class Rollouts:
 
     rewards: (B,), as given by the reward functions; NaN where they all declined. base: (B,), the group-normalised
     advantages that the rewards alone give. logps: (B, T), log-probabilities in nats of the sampled tokens under the
-    policy that sampled them: of its whole law at the sampling temperature, also where top_p, top_k, min_p or penalties
-    made the rollouts come from a truncated one. mask: (B, T), true on tokens that count, end of sequence included.
+    policy that sampled them: of its whole distribution at the sampling temperature, also where top_p, top_k, min_p or
+    penalties made the rollouts come from a truncated one. mask: (B, T), true on tokens that count, with the end of
+    sequence.
     correct: (B,), integers: CORRECT, INCORRECT or UNSCORABLE. groups: (B,), integers, one value per group.
     answers: (B,), integers, the same for two rollouts iff they give the same answer; None where nobody said.
     entropies: (B, T), of the next-token law at each token, in nats; only for methods that ask for it.

@@ -33,9 +33,9 @@ from differential_smoothing import methods
 from differential_smoothing.config import DSGRPOConfig as DSGRPOConfig
 from differential_smoothing.methods import Method
 from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
-from differential_smoothing.training.firstbatches import FirstBatches
-from differential_smoothing.training.generation import changes_of_the_law, only_what_is_asked
+from differential_smoothing.training.generation import neutral_generation_config, non_neutral_settings
 from differential_smoothing.training.history import History
+from differential_smoothing.training.monitor import TermMonitor
 from differential_smoothing.training.stepstats import TermStatistics, distinct_correct
 
 # A correctness function is called as a TRL reward function is, may be a coroutine as one may, and returns True, False
@@ -111,7 +111,7 @@ class DSGRPOTrainer(GRPOTrainer):
         self._deciding = self._column(correctness) if isinstance(correctness, str) else 0
         self.answers = answers
         self._term_statistics = TermStatistics(self.accelerator.device)
-        self._first_batches = FirstBatches(self.method, self.reward_func_names[self._deciding])
+        self._monitor = TermMonitor(self.method, self.reward_func_names[self._deciding])
         self._scored: dict[str, torch.Tensor] | None = None
         self.history = History() if self.method.history else None
         self._awaiting_logps: dict[str, Any] | None = None
@@ -122,11 +122,11 @@ class DSGRPOTrainer(GRPOTrainer):
         )
         self._shown: dict[int, float] | None = None  # for `log_completions`: advantages with the term, by row
         extra = args.generation_kwargs if isinstance(args.generation_kwargs, dict) else {}
-        asked = changes_of_the_law({**vars(args), **extra})
+        asked = non_neutral_settings({**vars(args), **extra})
         if self._shaping and asked:
             listed = ", ".join(f"{name}={value!r}" for name, value in asked.items())
             warnings.warn(
-                f"{listed}: rollouts come from another law than the policy's, and {self.method.name} reads "
+                f"{listed}: rollouts come from another distribution than the policy's, and {self.method.name} reads "
                 "log-probabilities of the policy, truncated or penalized by nothing",
                 stacklevel=2,
             )
@@ -140,7 +140,7 @@ class DSGRPOTrainer(GRPOTrainer):
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         """As TRL's, without what the checkpoint's own generation settings would add."""
-        with only_what_is_asked(self.accelerator.unwrap_model(self.model)):
+        with neutral_generation_config(self.accelerator.unwrap_model(self.model)):
             return super()._generate_single_turn(*args, **kwargs)
 
     def _calculate_rewards(
@@ -160,7 +160,9 @@ class DSGRPOTrainer(GRPOTrainer):
         else:
             correct = correct_from_rewards(per_function, self._deciding)
         if self._shaping is not None and mode == "train":
-            self._first_batches.look(correct, None if callable(self.correctness) else per_function[:, self._deciding])
+            self._monitor.check_outcomes(
+                correct, None if callable(self.correctness) else per_function[:, self._deciding]
+            )
         rewards = (per_function * self.reward_weights.to(per_function.device)).nansum(dim=1)
 
         texts = completions if self.answers is None else _result("answers", self.answers(**call), len(prompts))
@@ -306,7 +308,7 @@ class DSGRPOTrainer(GRPOTrainer):
         """As TRL's, with what the term did since the last call."""
         if self.model.training and not self._term_statistics.empty:
             found = self._term_statistics.collect(self.accelerator)
-            self._first_batches.look_at_size(found["ds_term"], found["ds_base"])
+            self._monitor.check_size(found["ds_term"], found["ds_base"])
             for key, value in found.items():
                 self._metrics["train"][key] = [value]
         if self.model.training and self._shown is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from differential_smoothing.training.generation import only_what_is_asked
+from differential_smoothing.training.generation import neutral_generation_config
 from rl.checkpoint import SAFELY, load_tokenizer
 from rl.engines import need_vllm
 
@@ -100,7 +100,7 @@ def _transformers(model: Any, tokenizer: Any, prompts: Sequence[str], sampling: 
     found: list[list[Completion]] = [[] for _ in prompts]
     training = model.training
     model.eval()
-    with torch.random.fork_rng(), torch.no_grad(), only_what_is_asked(model):
+    with torch.random.fork_rng(), torch.no_grad(), neutral_generation_config(model):
         torch.manual_seed(sampling.seed)
         for start in range(0, len(owners), sampling.rows):
             chunk = owners[start : start + sampling.rows]

@@ -79,12 +79,16 @@ def group_std(size: int, ddof: int = 0, eps: float = 0.0, std: bool = True) -> A
     return divisor
 
 
+def log_binomial(p: npt.ArrayLike, draws: int) -> Array:
+    """log P(B = j) for B ~ Bin(draws, p), j = 0, …, draws: (..., draws + 1) for p (...,) in [0, 1]."""
+    chance, j = np.asarray(p, dtype=np.float64)[..., np.newaxis], np.arange(draws + 1)
+    log_ways = gammaln(draws + 1) - gammaln(j + 1) - gammaln(draws - j + 1)
+    return np.asarray(log_ways + xlogy(j, chance) + xlog1py(draws - j, -chance))
+
+
 def _over_the_others(C: npt.ArrayLike, size: int, value: Array) -> Array:
     """E[value(j)] for j ~ Bin(N - 1, C), value (N,) not negative; summed in log space."""
-    mass = check_correctness(C)[..., np.newaxis]
-    others, j = size - 1, np.arange(size)
-    log_ways = gammaln(others + 1) - gammaln(j + 1) - gammaln(others - j + 1)
-    log_pmf = log_ways + xlogy(j, mass) + xlog1py(others - j, -mass)
+    log_pmf = log_binomial(check_correctness(C), size - 1)
     return np.exp(logsumexp(log_pmf, b=np.broadcast_to(value, log_pmf.shape), axis=-1))
 
 

@@ -8,6 +8,7 @@ sharpens those of negative weight. Policies are log-policies (..., m).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,26 +123,34 @@ def vanilla_limit(log_p0: Array, a: Array) -> Array:
 
     Exact ties in both share equally. Where all strategies are equally accurate nothing moves.
     """
-    best = a == a.max(axis=-1, keepdims=True)
-    likely = np.where(best, log_p0, -np.inf)
-    winners = likely == likely.max(axis=-1, keepdims=True)
+    winners, equal = _winners(log_p0, a)
     with np.errstate(divide="ignore"):
         end = np.log(winners / winners.sum(axis=-1, keepdims=True))
-    return np.asarray(np.where(best.all(axis=-1, keepdims=True), log_p0, end))
+    return np.asarray(np.where(equal[..., None], log_p0, end))
 
 
 def one_winner(log_p0: Array, a: Array) -> Mask:
     """Where vanilla ends on one strategy alone, (...,): one likeliest of the most accurate, and not all as accurate."""
+    winners, equal = _winners(log_p0, a)
+    return np.asarray((winners.sum(axis=-1) == 1) & ~equal)
+
+
+def _winners(log_p0: Array, a: Array) -> tuple[Mask, Mask]:
+    """The likeliest of the most accurate strategies, (..., m), and where all are as accurate, (...,)."""
     best = a == a.max(axis=-1, keepdims=True)
     likely = np.where(best, log_p0, -np.inf)
-    winners = likely == likely.max(axis=-1, keepdims=True)
-    return np.asarray((winners.sum(axis=-1) == 1) & ~best.all(axis=-1))
+    return np.asarray(likely == likely.max(axis=-1, keepdims=True)), np.asarray(best.all(axis=-1))
 
 
 def flow(log_p0: Array, a: Array, gamma_p: float, gamma_n: float, times: npt.ArrayLike) -> Array:
+    """The DS flow from log pi0 (m,), `climb` with `reward`; gamma_p = gamma_n = 0 is vanilla."""
+    return climb(log_p0, lambda log_p: reward(log_p, a, gamma_p, gamma_n), times)
+
+
+def climb(log_p0: Array, rewards: Callable[[Array], Array], times: npt.ArrayLike) -> Array:
     """The plain policy-gradient flow theta' = pi (R − E_pi R) from theta(0) = log pi0 (m,): log-policies (t, m).
 
-    gamma_p = gamma_n = 0 is vanilla. times (t,): increasing, above zero. RuntimeError if the integrator fails.
+    rewards: R of a log-policy, (m,) → (m,). times (t,): increasing, above zero. RuntimeError if the integrator fails.
     """
     clock = np.log1p(np.asarray(times, dtype=float))
     if clock.ndim != 1 or not (np.diff(clock, prepend=0.0) > 0).all():
@@ -149,7 +158,7 @@ def flow(log_p0: Array, a: Array, gamma_p: float, gamma_n: float, times: npt.Arr
 
     def velocity(s: float, theta: Array) -> Array:
         log_p = log_normalize(theta)
-        p, r = np.exp(log_p), reward(log_p, a, gamma_p, gamma_n)
+        p, r = np.exp(log_p), rewards(log_p)
         return np.asarray(np.exp(s) * p * (r - p @ r))
 
     # the clock log(1 + t) makes slow tails and fast beginnings alike

@@ -9,39 +9,25 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import solve_ivp
-from scipy.special import comb
 
 from theory import strategies
-from theory.policies import Array, Mask, Strength, log_normalize
-from theory.weights import Advantages
+from theory.policies import Array, Strength, log_normalize
+from theory.weights import Advantages, coefficients, polynomial
 
 STEPS = 5_000
 
 
-def coefficients(advantages: Advantages) -> Array:
-    """d_b = f(1, 1+b) − f(0, b), (N,): w_N in the Bernstein basis of degree N − 1."""
-    return np.asarray(advantages.correct[1:] - advantages.incorrect[:-1])
-
-
-def _bernstein(p: npt.ArrayLike, degree: int) -> Array:
-    """The basis polynomials at p, (..., degree + 1)."""
-    x, j = np.asarray(p, dtype=float)[..., None], np.arange(degree + 1)
-    return np.asarray(comb(degree, j) * x**j * (1 - x) ** (degree - j))
-
-
 def weight(advantages: Advantages, p: npt.ArrayLike) -> Array:
     """w_N(p), also at p = 0 and 1, where prompts are forgotten or solved; shape of p in [0, 1]."""
-    return np.asarray(_bernstein(p, advantages.size - 1) @ coefficients(advantages))
+    return polynomial(coefficients(advantages), p)
 
 
 def utility(advantages: Advantages, p: npt.ArrayLike) -> Array:
     """F(p), the integral of w_N from 0: Bernstein coefficients `(1/N) Σ_{i<j} d_i`; shape of p."""
-    sums = np.concatenate([[0.0], np.cumsum(coefficients(advantages))]) / advantages.size
-    return np.asarray(_bernstein(p, advantages.size) @ sums)
+    return polynomial(np.concatenate([[0.0], np.cumsum(coefficients(advantages))]) / advantages.size, p)
 
 
-def falls(advantages: Advantages, elevations: int = 64) -> bool:
+def is_decreasing(advantages: Advantages, elevations: int = 64) -> bool:
     """Whether w_N falls strictly on (0, 1), by a certificate: Bernstein coefficients that never rise and differ.
 
     The degree is raised up to `elevations` times, which changes the coefficients and not the polynomial. False where
@@ -82,40 +68,25 @@ def flow(
     gamma_p: float = 0.0,
     gamma_n: float = 0.0,
 ) -> Array:
-    """The mean flow theta' = pi (R − E_pi R) from log_p0 (m,) at increasing times (t,) > 0: log-policies (t, m).
-
-    RuntimeError if the integrator fails.
-    """
-    clock = np.log1p(np.asarray(times, dtype=float))
-    if clock.ndim != 1 or not (np.diff(clock, prepend=0.0) > 0).all():
-        raise ValueError(f"times={times!r}: must be increasing and above zero")
-
-    def velocity(s: float, theta: Array) -> Array:
-        log_p = log_normalize(theta)
-        p, r = np.exp(log_p), reward(log_p, solves, advantages, gamma_p, gamma_n)
-        return np.asarray(np.exp(s) * p * (r - p @ r))
-
-    done = solve_ivp(velocity, (0.0, clock[-1]), log_p0, method="LSODA", t_eval=clock, rtol=1e-8, atol=1e-10)
-    if not done.success:
-        raise RuntimeError(f"the integrator stopped: {done.message}")
-    return log_normalize(done.y.T)
+    """The mean flow from log_p0 (m,) at times (t,): log-policies (t, m), `strategies.climb` with this `reward`."""
+    return strategies.climb(log_p0, lambda log_p: reward(log_p, solves, advantages, gamma_p, gamma_n), times)
 
 
 def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0, tolerance: float = 1e-6) -> Array:
     """Where the flow of a method with falling w_N (and DS with gamma_n = 0) ends from any base: log-policy (..., m).
 
     The maximiser of the concave `potential` on the simplex, by exponentiated gradient with a step that halves where the
-    potential would fall; `gap` bounds what is missing. Its p_x are unique; with gamma_p > 0 so is the policy wherever
-    a > 0. ValueError where w_N is not known to fall; RuntimeError if the gap stays above `tolerance`.
+    potential would fall; `optimality_gap` bounds what is missing. Its p_x are unique; with gamma_p > 0 so is the policy
+    wherever a > 0. ValueError where w_N is not known to fall; RuntimeError if the gap stays above `tolerance`.
     """
-    if not falls(advantages):
+    if not is_decreasing(advantages):
         raise ValueError("w_N is not known to fall: the flow's end depends on the base; integrate it")
     table = strategies.check_solves(solves)
     log_p = np.full((*table.shape[:-2], table.shape[-1]), -np.log(table.shape[-1]))
     step, value = np.ones(table.shape[:-2]), potential(log_p, table, advantages, gamma_p)
     for _ in range(STEPS):
         r = reward(log_p, table, advantages, gamma_p)
-        missing = gap(log_p, r)
+        missing = optimality_gap(log_p, r)
         if (missing <= tolerance).all():
             return log_p
         tried = log_normalize(log_p + step[..., None] * (r - r.max(axis=-1, keepdims=True)))
@@ -126,15 +97,9 @@ def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0
         step = np.where(better, np.minimum(step * 1.5, 1e6), step / 2)
         if ((step < 1e-15) & (missing > 10 * tolerance)).any():  # nothing near is better: R is no gradient
             break
-    raise RuntimeError(f"the limit was not reached: {float(gap(log_p, r).max()):.1e} is missing")
+    raise RuntimeError(f"the limit was not reached: {float(optimality_gap(log_p, r).max()):.1e} is missing")
 
 
-def gap(log_p: Array, r: Array) -> Array:
+def optimality_gap(log_p: Array, r: Array) -> Array:
     """max_y R − E_pi R, (...,): for a concave potential with gradient R no policy is better by more than this."""
     return np.asarray(r.max(axis=-1) - (np.exp(log_p) * r).sum(axis=-1))
-
-
-def ends_apart(ends: Array, solves: Mask) -> float:
-    """The largest difference in any prompt's success among end points (starts, m)."""
-    reached = strategies.success(ends, solves)
-    return float(np.ptp(reached, axis=0).max())

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import solve_ivp
-from scipy.special import comb, gammaln, xlog1py, xlogy
+from scipy.special import comb
 
 from theory import policies
-from theory.groups import check_correctness, check_size, group_std
+from theory.groups import check_correctness, check_size, group_std, log_binomial
 from theory.policies import Array, Mask
 
 
@@ -100,12 +100,17 @@ def pkpo(size: int, k: int) -> Advantages:
 
 def weight(advantages: Advantages, p: npt.ArrayLike) -> Array:
     """w_N(p) by its definition, a sum over B; shape of p, 0 < p < 1."""
-    mass = check_correctness(p)[..., None]
-    others = advantages.size - 1
-    b = np.arange(advantages.size)
-    log_ways = gammaln(others + 1) - gammaln(b + 1) - gammaln(others - b + 1)
-    pmf = np.exp(log_ways + xlogy(b, mass) + xlog1py(others - b, -mass))
-    return np.asarray((pmf * (advantages.correct[1:] - advantages.incorrect[:-1])).sum(axis=-1))
+    return polynomial(coefficients(advantages), check_correctness(p))
+
+
+def coefficients(advantages: Advantages) -> Array:
+    """d_b = f(1, 1+b) − f(0, b), (N,): w_N in the Bernstein basis of degree N − 1."""
+    return np.asarray(advantages.correct[1:] - advantages.incorrect[:-1])
+
+
+def polynomial(bernstein: Array, p: npt.ArrayLike) -> Array:
+    """The polynomial with these Bernstein coefficients (degree + 1,) at p in [0, 1]: E[coefficient B], B binomial."""
+    return np.asarray(np.exp(log_binomial(p, len(bernstein) - 1)) @ bernstein)
 
 
 def closed_form(name: str, p: npt.ArrayLike, size: int, **options: float) -> Array:

@@ -1,4 +1,4 @@
-"""Sampling from the law that was asked for, and from no other: what a checkpoint's own settings would add stays off.
+"""Sampling from the distribution that was asked for: what a checkpoint's own settings would add stays off.
 
 transformers fills every field of a `GenerationConfig` that the caller left open from the checkpoint's
 `generation_config.json`: penalties, min_p, typical_p, forbidden tokens, beams. Shipped instruct models carry such
@@ -30,8 +30,8 @@ KEPT = (
     "continuous_batching_config",
 )
 
-# Values that leave the law whole, for settings by which a caller can change it; others do whatever their value.
-_WHOLE: Mapping[str, tuple[Any, ...]] = {
+# Generation settings that can change the sampled distribution, and the values at which each does not.
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "top_p": (1.0,),
     "top_k": (0, -1),
     "min_p": (0.0,),
@@ -69,7 +69,7 @@ _WHOLE: Mapping[str, tuple[Any, ...]] = {
 
 
 @contextlib.contextmanager
-def only_what_is_asked(model: Any) -> Iterator[None]:
+def neutral_generation_config(model: Any) -> Iterator[None]:
     """Within it, `model.generate` adds nothing of the checkpoint's own but what `KEPT` names.
 
     model: a transformers model, or a PEFT model around one. Its settings, which are saved with it, are put back.
@@ -83,10 +83,10 @@ def only_what_is_asked(model: Any) -> Iterator[None]:
         holder.generation_config = theirs
 
 
-def changes_of_the_law(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a caller's generation settings that make the sampled law another than the model's at its temperature."""
+def non_neutral_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a caller's generation settings that make the sampled distribution another than the model's."""
     return {
         name: value
         for name, value in settings.items()
-        if name in _WHOLE and value is not None and value not in _WHOLE[name]
+        if name in _NEUTRAL and value is not None and value not in _NEUTRAL[name]
     }

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stepping import BATCH, WORLD, first_step
 from trl.trainer import grpo_trainer
 
 from differential_smoothing.methods import METHODS, Method, get
 from differential_smoothing.rollouts import Rollouts
 from differential_smoothing.trl import configured
-from rl.bridge import World, averaged_step, steps
+from rl.bridge import averaged_step
 from rl.tabular import tabular_lm
 
-WORLD = World()
-BATCH = [0, 0, 3, 4, 1, 3, 0, 2]  # two groups of four
 OWN = {"passk-training": {"k": 2}, "pkpo": {"k": 2}}
 BASELINES = [
     get(name, **OWN.get(name, {}))
@@ -35,12 +34,6 @@ BASELINES = [
         "entropy-advantage",
     )
 ]
-
-
-def first_step(folder: Path, method: Method, batch: list[int] = BATCH, **settings: Any) -> np.ndarray:
-    settings = {"per_device_train_batch_size": len(batch), "loss_type": "dapo", "max_steps": 1, **settings}
-    args = WORLD.settings(folder, **settings)
-    return steps(WORLD.trainer(args, rollout_func=WORLD.handed_in([batch]), method=method))[0]
 
 
 @pytest.mark.parametrize("method", BASELINES, ids=lambda m: m.name)

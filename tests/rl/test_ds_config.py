@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stepping import BATCH, WORLD
 from transformers import HfArgumentParser
 
 from differential_smoothing import methods
 from differential_smoothing.config import OPTIONS, DSGRPOConfig
 from differential_smoothing.trl import DSGRPOTrainer
-from rl.bridge import World, steps
-
-WORLD = World()
-BATCH = [0, 0, 3, 4, 1, 3, 0, 2]
+from rl.bridge import steps
 
 
 def config(folder: Path, **settings: Any) -> DSGRPOConfig:

@@ -1,4 +1,4 @@
-"""Rollouts and evaluations come from the policy's own law, whatever sampling settings its checkpoint ships."""
+"""Rollouts and evaluations come from the policy's own distribution, whatever sampling settings its checkpoint ships."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from scipy import stats
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
-from differential_smoothing.training.generation import KEPT, changes_of_the_law, only_what_is_asked
+from differential_smoothing.training.generation import KEPT, neutral_generation_config, non_neutral_settings
 from rl.bridge import World
 from rl.sampling import Sampling, complete
 from rl.tabular import BOS, EOS, tabular_tokenizer
@@ -106,7 +106,7 @@ def test_without_the_guard_it_would_show(shipped: dict[str, Any]) -> None:
 
 def test_tokens_and_cache_are_the_checkpoints() -> None:
     model = shipping({"eos_token_id": [EOS, 4], "use_cache": False})
-    with only_what_is_asked(model):
+    with neutral_generation_config(model):
         assert model.generation_config.eos_token_id == [EOS, 4]
         assert model.generation_config.use_cache is False
         assert {
@@ -116,7 +116,7 @@ def test_tokens_and_cache_are_the_checkpoints() -> None:
 
 def test_settings_come_back_after_an_error() -> None:
     model = shipping({"repetition_penalty": 1.3})
-    with pytest.raises(ZeroDivisionError), only_what_is_asked(model):
+    with pytest.raises(ZeroDivisionError), neutral_generation_config(model):
         1 / 0  # noqa: B018
     assert model.generation_config.repetition_penalty == 1.3
 
@@ -136,16 +136,16 @@ def test_under_an_adapter_too() -> None:
     asked = GenerationConfig(do_sample=True, temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=4, pad_token_id=0)
     prompt = {"input_ids": torch.ones(64, 1, dtype=torch.long), "attention_mask": torch.ones(64, 1, dtype=torch.long)}
     assert model.generate(**prompt, generation_config=asked)[:, 1:].max() < 3, "the negative control"
-    with only_what_is_asked(model):
+    with neutral_generation_config(model):
         assert model.generate(**prompt, generation_config=asked)[:, 1:].max() >= 3
 
 
 def test_what_the_caller_asks_for_is_done_and_said(tmp_path: Path) -> None:
-    """Truncation that was asked for is done; that the log-probs are of another law then is said once."""
+    """Truncation that was asked for is done; that the log-probs are of another distribution then is said once."""
     asked: list[dict[str, Any]] = [{"min_p": 0.5}, {"top_k": 1}, {"generation_kwargs": {"suppress_tokens": [4]}}]
     for settings in asked:
         assert misfit(rollouts(WORLD.model(), tmp_path, **settings)) < 1e-6
-        with pytest.warns(UserWarning, match="rollouts come from another law than the policy's"):
+        with pytest.warns(UserWarning, match="rollouts come from another distribution than the policy's"):
             WORLD.trainer(WORLD.settings(tmp_path, max_steps=1, **settings), method="ds-grpo")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -162,4 +162,4 @@ def test_what_the_caller_asks_for_is_done_and_said(tmp_path: Path) -> None:
     ],
 )
 def test_what_changes_the_law(settings: dict[str, Any], changed: list[str]) -> None:
-    assert list(changes_of_the_law(settings)) == changed
+    assert list(non_neutral_settings(settings)) == changed

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from stepping import BATCH, WORLD, first_step
 from trl import GRPOConfig, GRPOTrainer
 
 from differential_smoothing import methods
@@ -24,23 +25,15 @@ from differential_smoothing.methods import Method
 from differential_smoothing.rollouts import Rollouts
 from differential_smoothing.smoothing import smooth
 from differential_smoothing.trl import DSGRPOTrainer
-from rl.bridge import World, steps
+from rl.bridge import steps
 from rl.tabular import EOS, tabular_tokenizer
 
-WORLD = World()
-BATCH = [0, 0, 3, 4, 1, 3, 0, 2]  # two groups of four
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
 CENTRED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)
 REWARD = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, place="reward")
 TOKEN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, reduction="token")
 LOGPROB = methods.get("logprob-bonus", gamma=0.3)
 METHODS = [methods.get("grpo"), PLAIN, CENTRED, REWARD, TOKEN, LOGPROB]
-
-
-def first_step(folder: Path, method: Method, batch: list[int] = BATCH, **settings: Any) -> np.ndarray:
-    settings = {"per_device_train_batch_size": len(batch), "loss_type": "dapo", "max_steps": 1, **settings}
-    args = WORLD.settings(folder, **settings)
-    return steps(WORLD.trainer(args, rollout_func=WORLD.handed_in([batch]), method=method))[0]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(map(str, m.record().values())))

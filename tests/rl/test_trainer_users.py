@@ -13,16 +13,15 @@ import pandas as pd
 import pytest
 import torch
 from datasets import Dataset
+from stepping import BATCH, WORLD, first_step
 from trl import GRPOTrainer
 
 from differential_smoothing import methods
 from differential_smoothing.methods import Method
-from differential_smoothing.training.firstbatches import FIRST
+from differential_smoothing.training.monitor import FIRST
 from differential_smoothing.trl import DSGRPOTrainer
-from rl.bridge import World, steps
+from rl.bridge import steps
 
-WORLD = World()
-BATCH = [0, 0, 3, 4, 1, 3, 0, 2]  # two groups of four
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
 CENTRED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)
 TOKEN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, reduction="token")
@@ -34,14 +33,6 @@ ROADS: list[dict[str, Any]] = [
     {"num_iterations": 2},
     {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},
 ]
-
-
-def first_step(
-    folder: Path, method: Method, kind: type[GRPOTrainer] = DSGRPOTrainer, settings: Any = None, **keywords: Any
-) -> np.ndarray:
-    settings = {"per_device_train_batch_size": len(BATCH), "loss_type": "dapo", "max_steps": 1, **(settings or {})}
-    args = WORLD.settings(folder, **settings)
-    return steps(WORLD.trainer(args, kind, rollout_func=WORLD.handed_in([BATCH]), method=method, **keywords))[0]
 
 
 class OwnLoss(DSGRPOTrainer):
@@ -62,14 +53,14 @@ class OwnPublicLoss(DSGRPOTrainer):
 @pytest.mark.parametrize("method", [PLAIN, CENTRED, TOKEN], ids=lambda m: m.name)
 @pytest.mark.parametrize("road", ROADS, ids=str)
 def test_a_loss_of_ones_own_gets_the_term(kind: Any, method: Method, road: dict[str, Any], tmp_path: Path) -> None:
-    found = first_step(tmp_path, method, kind, road)
+    found = first_step(tmp_path, method, kind=kind, **road)
     np.testing.assert_allclose(found, first_step(tmp_path, method), rtol=0, atol=1e-6)
     assert np.abs(found - first_step(tmp_path, GRPO)).max() > 1e-2
 
 
 def test_a_loss_that_skips_what_needs_entropies_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"OwnLoss: .*'entropy-advantage'.*super\(\)\._compute_loss"):
-        first_step(tmp_path, methods.get("entropy-advantage"), OwnLoss)
+        first_step(tmp_path, methods.get("entropy-advantage"), kind=OwnLoss)
 
 
 class Doubling(GRPOTrainer):
@@ -94,7 +85,7 @@ class DoublingBelow(DSGRPOTrainer, Doubling):
 def test_the_term_is_added_last(kind: Any, method: Method, road: dict[str, Any], tmp_path: Path) -> None:
     """2 base + term, in either order of base classes and by every road: steps are linear in the advantages."""
     wanted = first_step(tmp_path, method) + first_step(tmp_path, GRPO)
-    np.testing.assert_allclose(first_step(tmp_path, method, kind, road), wanted, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(first_step(tmp_path, method, kind=kind, **road), wanted, rtol=0, atol=2e-6)
 
 
 def rewards(right: float, wrong: float) -> Callable[..., list[float]]:
@@ -117,15 +108,15 @@ BOTH = "correct and no incorrect"
 def test_rewards_that_do_not_say_what_is_correct(right: float, wrong: float, lost: str, tmp_path: Path) -> None:
     reward = rewards(right, wrong)
     with pytest.raises(ValueError, match=f"reward function 'reward' returned .* found no {lost} rollout.*correctness="):
-        first_step(tmp_path, PLAIN, reward_funcs=reward)
-    found = first_step(tmp_path, PLAIN, reward_funcs=reward, correctness=verdicts)
+        first_step(tmp_path, PLAIN, trainer={"reward_funcs": reward})
+    found = first_step(tmp_path, PLAIN, trainer={"reward_funcs": reward, "correctness": verdicts})
     np.testing.assert_allclose(found, first_step(tmp_path, PLAIN), rtol=0, atol=1e-3)  # 1e-4 beside the std
-    first_step(tmp_path, GRPO, reward_funcs=reward)  # without a term nobody asks
+    first_step(tmp_path, GRPO, trainer={"reward_funcs": reward})  # without a term nobody asks
 
 
 def test_a_class_that_gets_no_term_need_not_be_told(tmp_path: Path) -> None:
     positive = methods.get("ds-grpo-positive", gamma_p=0.3)
-    found = first_step(tmp_path, positive, reward_funcs=rewards(1, -1))
+    found = first_step(tmp_path, positive, trainer={"reward_funcs": rewards(1, -1)})
     np.testing.assert_allclose(found, first_step(tmp_path, positive), rtol=0, atol=1e-3)
 
 
@@ -199,14 +190,14 @@ KINDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_correctness_may_be_what_a_reward_function_may_be(kind: str, tmp_path: Path) -> None:
-    found = first_step(tmp_path, PLAIN, reward_funcs=[none, WORLD.reward], correctness=KINDS[kind])
+    found = first_step(tmp_path, PLAIN, trainer={"reward_funcs": [none, WORLD.reward], "correctness": KINDS[kind]})
     np.testing.assert_allclose(found, first_step(tmp_path, PLAIN), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), np.float64("nan"), torch.tensor(float("nan"))], ids=repr)
 def test_no_verdict_may_be_nan(nothing: Any, tmp_path: Path) -> None:
     """Then the rows' advantages are GRPO's own."""
-    found = first_step(tmp_path, PLAIN, correctness=lambda prompts, **_: [nothing] * len(prompts))
+    found = first_step(tmp_path, PLAIN, trainer={"correctness": lambda prompts, **_: [nothing] * len(prompts)})
     np.testing.assert_allclose(found, first_step(tmp_path, GRPO), rtol=0, atol=1e-6)
 
 

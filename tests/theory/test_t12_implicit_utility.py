@@ -31,7 +31,7 @@ def test_t12_check_notices(control) -> None:
 def test_maxrl_of_two_by_hand() -> None:
     """N = 2, unbiased: w = 2 − p, F = 2p − p²/2."""
     advantages = weights.maxrl(2, unbiased=True)
-    assert utility.coefficients(advantages).tolist() == [2, 1]
+    assert weights.coefficients(advantages).tolist() == [2, 1]
     p = np.array([0.0, 0.25, 1.0])
     assert utility.weight(advantages, p) == pytest.approx(2 - p)
     assert utility.utility(advantages, p) == pytest.approx(2 * p - p**2 / 2)
@@ -49,9 +49,9 @@ def test_raising_the_degree_keeps_the_certificate_honest() -> None:
     d = np.array([1.0, 0.5, 0.501, 0.2])
     table = weights.Advantages(np.r_[0.0, d], np.zeros(5))
     w = utility.weight(table, np.linspace(0, 1, 10_001))
-    assert utility.falls(table, 2_000) == bool((np.diff(w) < 0).all())
+    assert utility.is_decreasing(table, 2_000) == bool((np.diff(w) < 0).all())
     bump = weights.Advantages(np.r_[0.0, [1.0, 0.2, 1.2, 0.1]], np.zeros(5))
-    assert not utility.falls(bump, 2_000)
+    assert not utility.is_decreasing(bump, 2_000)
 
 
 def test_maxrl_keeps_what_it_should_by_hand() -> None:
@@ -64,7 +64,7 @@ def test_maxrl_keeps_what_it_should_by_hand() -> None:
 
 def test_f_grpo_forgets_where_two_times_its_weight_at_one_pays_more() -> None:
     """It falls, and still drops the minority: 3 w(1) > w(0). Exact: w(0) = d_0, w(1) = d_{N−1}."""
-    d = utility.coefficients(weights.f_grpo(8, 0.5))
+    d = weights.coefficients(weights.f_grpo(8, 0.5))
     assert 3 * d[-1] > d[0]
     end = utility.limit(strategies.UNEVEN.table, weights.f_grpo(8, 0.5))
     assert np.exp(end[1]) > 1 - 1e-5
@@ -73,7 +73,7 @@ def test_f_grpo_forgets_where_two_times_its_weight_at_one_pays_more() -> None:
 def test_the_ends_of_the_weight_are_whole_fractions_for_maxrl() -> None:
     """w(0) = N − 1 and w(1) = 1, as fractions: f(1, 1) = N − 1, f(0, 0) = 0; f(1, N) = 0, f(0, N − 1) = −1."""
     for size in (3, 8, 17):
-        d = utility.coefficients(weights.maxrl(size))
+        d = weights.coefficients(weights.maxrl(size))
         assert [Fraction(float(one)).limit_denominator(1000) for one in (d[0], d[-1])] == [size - 1, 1]
 
 

@@ -75,6 +75,11 @@ def _limit(solves: Mask, advantages: Advantages, gamma_p: float = 0.0, tolerance
         return np.full((*solves.shape[:-2], solves.shape[-1]), np.nan)
 
 
+def _apart(ends: Array, solves: Mask) -> float:
+    """The largest difference in any prompt's success among end points (starts, m)."""
+    return float(np.ptp(strategies.success(ends, solves), axis=0).max())
+
+
 def _gradient(rng: np.random.Generator, n: int) -> Outcome:
     """pi (R − E R) against the mean over prompts of T11's step for each prompt by itself."""
     error, part = 0.0, -(-n // len(SHAPES))
@@ -133,13 +138,13 @@ def _condition() -> Outcome:
     wrong = 0
     for size in (4, 8, 16, 64):
         for advantages in falling(size).values():
-            wrong += int(not utility.falls(advantages) or rises(advantages))
+            wrong += int(not utility.is_decreasing(advantages) or rises(advantages))
         for advantages in (weights.grpo(size), weights.f_grpo(size, F_GRPO_GAMMA[size] - 0.01)):
-            wrong += int(utility.falls(advantages) or not rises(advantages))
-        wrong += int(not utility.falls(weights.f_grpo(size, F_GRPO_GAMMA[size]), 4000))
-        wrong += int(utility.falls(weights.dr_grpo(size)))
+            wrong += int(utility.is_decreasing(advantages) or not rises(advantages))
+        wrong += int(not utility.is_decreasing(weights.f_grpo(size, F_GRPO_GAMMA[size]), 4000))
+        wrong += int(utility.is_decreasing(weights.dr_grpo(size)))
         for k in range(2, size):
-            wrong += int(not utility.falls(weights.passk_training(size, k)))
+            wrong += int(not utility.is_decreasing(weights.passk_training(size, k)))
     return Outcome("w_N falls: MaxRL, PKPO, Pass@k training, F-GRPO from some gamma", 4, wrong, 0, "violations")
 
 
@@ -179,7 +184,7 @@ def _unique(rng: np.random.Generator, n: int) -> Outcome:
         for advantages in (weights.maxrl(8), weights.pkpo(8, 2)):
             ends = np.array([utility.flow(base, solves, advantages, [1e8])[-1] for base in bases])
             ends = np.concatenate([ends, _limit(solves, advantages)[None]])
-            error = float(np.maximum(error, utility.ends_apart(ends, solves)))
+            error = float(np.maximum(error, _apart(ends, solves)))
     return Outcome(
         "every base ends at the same success, that of the limit", 3 * n, error, 5e-3, "integrated to time 1e8"
     )
@@ -215,7 +220,7 @@ def _forgets() -> list[Outcome]:
     even = strategies.EVEN
     bases = np.log([[0.1, 0.6, 0.3], [0.1, 0.3, 0.6]])
     apart = [
-        utility.ends_apart(np.array([utility.flow(b, even.table, a, [1e9])[-1] for b in bases]), even.table)
+        _apart(np.array([utility.flow(b, even.table, a, [1e9])[-1] for b in bases]), even.table)
         for a in (methods()["grpo"], methods()["maxrl"])
     ]
     return [
@@ -230,7 +235,7 @@ def _stated() -> Outcome:
     for name, advantages in methods().items():
         for wanted, gamma_p in zip(STATED[name], (0.0, 1.0)):
             ends = [utility.flow(model.log_p0, model.table, advantages, [1e10], gamma_p)[-1]]
-            if utility.falls(advantages):
+            if utility.is_decreasing(advantages):
                 ends.append(_limit(model.table, advantages, gamma_p))
             for end in ends:
                 reached = strategies.success(end, model.table)
@@ -274,7 +279,7 @@ THEOREM = Theorem(
         ),
         Control(
             "every weight taken to fall",
-            "theory.utility:falls",
+            "theory.utility:is_decreasing",
             lambda real: lambda advantages, elevations=64: True,
         ),
     ),

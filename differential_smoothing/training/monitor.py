@@ -1,4 +1,4 @@
-"""What the first batches of a training show about the term: whether it reaches the rows it is for, and its size."""
+"""Watches the term in the first batches of a training: whether it reaches the rows it is for, and its size."""
 
 from __future__ import annotations
 
@@ -18,27 +18,25 @@ LARGE, SMALL = 1.0, 1e-3
 _NAMES = {CORRECT: "correct", INCORRECT: "incorrect"}
 
 
-class FirstBatches:
+class TermMonitor:
     """Raises or warns when a term that was asked for is not applied, or in a size that cannot be meant."""
 
     def __init__(self, method: Method, reward: str) -> None:
         """reward: the name of the reward function that says what is correct, where one does."""
         self.method, self.reward = method, reward
         options = method.options
-        self._missing = {CORRECT, INCORRECT}
-        if isinstance(options, SmoothingConfig) and options.base == "grpo":
-            gammas = {CORRECT: options.gamma_p, INCORRECT: options.gamma_n}
-            self._missing = {code for code, gamma in gammas.items() if gamma > 0}
+        smoothed = options if isinstance(options, SmoothingConfig) and options.base == "grpo" else None
+        gammas = {CORRECT: 1.0, INCORRECT: 1.0}
+        if smoothed is not None:
+            gammas = {CORRECT: smoothed.gamma_p, INCORRECT: smoothed.gamma_n}
+        self._missing = {code for code, gamma in gammas.items() if gamma > 0}
         self._batches = 0
         self._scorable = False
         self._unscorable = False
         # For other methods and bases the difference to TRL's advantages is no term whose size gamma decides
-        by_gamma = isinstance(options, LogprobConfig) or (
-            isinstance(options, SmoothingConfig) and options.base == "grpo"
-        )
-        self._sized = not by_gamma
+        self._sized = smoothed is None and not isinstance(options, LogprobConfig)
 
-    def look(self, correct: torch.Tensor, rewards: torch.Tensor | None) -> None:
+    def check_outcomes(self, correct: torch.Tensor, rewards: torch.Tensor | None) -> None:
         """correct: (B,) codes of a batch. rewards: (B,), where they decided it; None where `correctness` did.
 
         Raises ValueError for a reward other than 0 and 1 while a class that gets a term has not been seen: it may be
@@ -72,8 +70,8 @@ class FirstBatches:
                 stacklevel=2,
             )
 
-    def look_at_size(self, term: float, base: float) -> None:
-        """Warn once, at the first look, if the term's mean size is out of proportion to that of the advantages."""
+    def check_size(self, term: float, base: float) -> None:
+        """Warn once, at the first call, if the term's mean size is out of proportion to that of the advantages."""
         if self._sized or not base > 0:
             return
         self._sized = True
