@@ -54,6 +54,16 @@ def test_raising_the_degree_keeps_the_certificate_honest() -> None:
     assert not utility.is_decreasing(bump, 2_000)
 
 
+def test_a_method_that_gives_nothing_does_not_decrease() -> None:
+    assert not utility.is_decreasing(weights.Advantages(np.zeros(5), np.zeros(5)))
+
+
+def test_a_batch_has_a_limit_each_even_where_the_start_is_it() -> None:
+    """Every strategy solves all: the uniform policy, from which it starts, is a limit already."""
+    found = utility.limit(np.ones((4, 3, 2), dtype=bool), weights.maxrl(8))
+    np.testing.assert_allclose(np.exp(found), np.full((4, 2), 0.5))
+
+
 def test_maxrl_keeps_what_it_should_by_hand() -> None:
     """The uneven model, by MaxRL at N = 8 unbiased: pi = (0, s, 1 − s) with 3 w(s) = w(1 − s)."""
     end = np.exp(utility.limit(strategies.UNEVEN.table, weights.maxrl(8, unbiased=True)))
