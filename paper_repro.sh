@@ -51,7 +51,7 @@ done
 
 # ── 4. The verdicts, and the notebooks that explain them ─────────────────────────────────────────────────────────
 stage verdicts "the paper's claims one by one" --reads "$OUT/runs/*/seed*/*/eval-heldout.json" \
-               --writes "$OUT/REPRODUCTION.md" -- rl.reproduction --out "$OUT" --experiment "$NAME" --scale "$SCALE"
+               --writes "$OUT/REPRODUCTION.md" -- rl.report --out "$OUT" --experiment "$NAME" --scale "$SCALE"
 [[ $QUICK ]] || stage notebooks "every notebook, top to bottom" --module theory.checks --module theory.theorems \
                --reads notebooks --reads theory --reads figures -- repro.notebooks --out "$OUT" --jobs "$JOBS"
 

@@ -33,8 +33,8 @@ from differential_smoothing import methods
 from differential_smoothing.config import DSGRPOConfig as DSGRPOConfig
 from differential_smoothing.methods import Method
 from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
+from differential_smoothing.training.answer_counts import History
 from differential_smoothing.training.generation import neutral_generation_config, non_neutral_settings
-from differential_smoothing.training.history import History
 from differential_smoothing.training.monitor import TermMonitor
 from differential_smoothing.training.stepstats import TermStatistics, distinct_correct
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from repro.manifest import ROOT
-from rl.analysis import Quantity, column, interval, pass_at
-from rl.results import ResultError, Results, load
+from rl.analysis.comparisons import Quantity, column, interval, pass_at
+from rl.analysis.results import ResultError, Results, load
 
 CLOSE = 1e-5  # of theory's numbers across processors, relative to the largest in the column
 LARGE_K = 1024  # of exact evaluations, which have every k

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from rl.analysis import contestants
-from rl.results import NotRun, ResultError, Results, load
+from rl.analysis.comparisons import contestants
+from rl.analysis.results import NotRun, ResultError, Results, load
 
 EXPERIMENTS = ("maze-perfect", "maze-looped", "maze-misled", "countdown")
 LABELS = {

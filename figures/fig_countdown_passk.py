@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.rl_exhibit import KS, figure
-from rl.analysis import curves
-from rl.results import Results
+from rl.analysis.comparisons import curves
+from rl.analysis.results import Results
 
 METHODS = ("base", "grpo", "ds-grpo")
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from figures import style
 from figures.contest import LABELS, Contest, figure, heuristics
-from rl.analysis import difference, pass_at
+from rl.analysis.comparisons import difference, pass_at
 
 KS = (1, 1024)
 

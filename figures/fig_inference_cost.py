@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.rl_exhibit import KS, figure
-from rl.analysis import common, correctness, over_seeds, pass_at, samples_to_reach
-from rl.results import Results
+from rl.analysis.comparisons import common, correctness, over_seeds, pass_at, samples_to_reach
+from rl.analysis.results import Results
 
 
 def frame(results: Results) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.rl_exhibit import figure, model_name
-from rl.analysis import benchmarks, curves, within
-from rl.results import Results
+from rl.analysis.comparisons import benchmarks, curves, within
+from rl.analysis.results import Results
 
 METHODS = ("base", "grpo", "ds-grpo")
 DOMAINS = {"linear": "linear equations", "math": "mathematics"}  # by the name of the task

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from figures import contest, style
 from figures.sources import figure
-from rl.prediction import gain, gaps
-from rl.results import NotRun
+from rl.analysis.prediction import gain, gaps
+from rl.analysis.results import NotRun
 
 METHODS = ("ds", "entropy-bonus", "entropy-penalty")
 TRAINED = ("ds-grpo", "entropy-bonus", "entropy-penalty")

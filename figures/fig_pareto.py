@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.contest import LABELS, Contest, figure
-from rl.analysis import common, contestants
-from rl.results import ResultError
+from rl.analysis.comparisons import common, contestants
+from rl.analysis.results import ResultError
 
 AXES = {"x": "val/pass@1", "y": "val/pass@128"}
 

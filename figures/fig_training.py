@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.rl_exhibit import figure
-from rl.analysis import over_seeds
-from rl.results import ResultError, Results
+from rl.analysis.comparisons import over_seeds
+from rl.analysis.results import ResultError, Results
 
 PANELS = {
     "reward": "mean reward (train)",

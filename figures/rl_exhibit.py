@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from rl.results import ResultError, Results, Run, load
+from rl.analysis.results import ResultError, Results, Run, load
 
 KS = tuple(2**i for i in range(13))  # Pass@k is exact, so k may exceed any number of samples that one would draw
 
@@ -100,7 +100,7 @@ def options(run: Run, usual: Mapping[str, Any] | None = None) -> str:
 
 
 def with_interval(found: dict[str, Any], sign: str = "") -> str:
-    """`0.428 [0.411, 0.445]` from what `rl.analysis.interval` returns; sign `+` shows the sign of a difference.
+    """`0.428 [0.411, 0.445]` from an interval of `rl.analysis.comparisons`; sign `+` shows the sign of a difference.
 
     Where there is no interval, as over a single seed, that is said.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 from figures.contest import Contest, table
 from figures.rl_exhibit import options
 from figures.tab_main import rows_for
-from rl.results import NotRun
+from rl.analysis.results import NotRun
 
 
 def frame(contest: Contest) -> pd.DataFrame:

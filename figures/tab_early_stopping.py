@@ -8,7 +8,7 @@ import pandas as pd
 
 from figures.contest import Contest, table
 from figures.rl_exhibit import with_interval
-from rl.analysis import against_early_stopping, common
+from rl.analysis.comparisons import against_early_stopping, common
 
 KS = (128, 1024)
 REFERENCES = ("grpo", "ds-grpo")

@@ -10,8 +10,8 @@ import pandas as pd
 
 from figures.contest import Contest, table
 from figures.rl_exhibit import with_interval
-from rl.analysis import common, difference, pass_at
-from rl.results import NotRun, Results, load
+from rl.analysis.comparisons import common, difference, pass_at
+from rl.analysis.results import NotRun, Results, load
 
 BESIDE = {"linear": "cpu", "countdown-gpu": "gpu"}  # experiments beside the contest's, with their scale
 LARGE_K = 1024

@@ -9,8 +9,8 @@ import pandas as pd
 
 from figures.contest import Contest, table
 from figures.rl_exhibit import options, with_interval
-from rl.analysis import difference, interval, pass_at
-from rl.results import Results
+from rl.analysis.comparisons import difference, interval, pass_at
+from rl.analysis.results import Results
 
 KS = (1, 128, 1024)
 

@@ -7,8 +7,8 @@ import sys
 import pandas as pd
 
 from figures.rl_exhibit import table, with_interval
-from rl.analysis import Quantity, column, difference, interval, pass_at
-from rl.results import Results
+from rl.analysis.comparisons import Quantity, column, difference, interval, pass_at
+from rl.analysis.results import Results
 
 QUANTITIES: dict[str, Quantity] = {
     "Pass@1": pass_at(1),

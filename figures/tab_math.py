@@ -11,9 +11,9 @@ import pandas as pd
 
 from figures.rl_exhibit import model_name, table, with_interval
 from repro.manifest import ROOT
-from rl.analysis import Quantity, benchmarks, column, common, interval, pass_at, within
-from rl.config import read
-from rl.results import NotRun, ResultError, Results, Run, load
+from rl.analysis.comparisons import Quantity, benchmarks, column, common, interval, pass_at, within
+from rl.analysis.results import NotRun, ResultError, Results, Run, load
+from rl.experiments.config import read
 
 PAPER = ROOT / "rl" / "experiments" / "paper"
 REFERENCE = "grpo"

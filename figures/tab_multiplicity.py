@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from figures.rl_exhibit import table, with_interval
-from rl.analysis import column, common, interval, pass_at
-from rl.results import Results, Run
+from rl.analysis.comparisons import column, common, interval, pass_at
+from rl.analysis.results import Results, Run
 
 BINS = {"1": (1, 1), "2–3": (2, 3), "4–7": (4, 7), "8 and more": (8, 10**9)}
 

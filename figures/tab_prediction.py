@@ -9,8 +9,8 @@ import pandas as pd
 
 from figures.contest import Contest, table
 from figures.rl_exhibit import with_interval
-from rl.analysis import over_seeds
-from rl.prediction import across_problems, foreseen, gain, gaps
+from rl.analysis.comparisons import over_seeds
+from rl.analysis.prediction import across_problems, foreseen, gain, gaps
 
 PENALTY = {"entropy-bonus": False, "entropy-penalty": True, "logprob-bonus": False, "logprob-penalty": True}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from figures.rl_exhibit import table
-from rl.results import Results
+from rl.analysis.results import Results
 
 
 def frame(results: Results) -> pd.DataFrame:

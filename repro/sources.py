@@ -9,7 +9,7 @@ from pathlib import Path
 
 from repro.manifest import ROOT
 
-OWN = ("differential_smoothing", "figures", "repro", "rl", "theory")
+OWN = ("benchmarks", "differential_smoothing", "figures", "repro", "rl", "theory")
 
 
 def _file_of(module: str, root: Path) -> Path | None:

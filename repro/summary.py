@@ -25,7 +25,7 @@ def theorems(out: Path) -> list[str]:
 
 
 def verdicts(out: Path) -> list[str]:
-    """The claims with their verdicts, from the table that `rl.reproduction` wrote."""
+    """The claims with their verdicts, from the table that `rl.report` wrote."""
     path = out / "REPRODUCTION-table.md"
     if not path.is_file():
         return []

@@ -18,7 +18,8 @@ import pytest
 from repro.files import write_json
 from repro.manifest import ROOT, manifest
 
-PLACES = ("tests/vllm", "tests/rl/test_sampling.py")  # all that are marked vllm; others need more than is installed
+PLACES = ("tests/vllm", "tests/rl/evaluation/test_sampled.py")
+"""All that are marked vllm; other tests need more than is installed."""
 
 
 class Outcomes:

@@ -28,19 +28,20 @@ from transformers import AutoModelForCausalLM
 
 from repro.files import replacing, write_json
 from repro.manifest import ROOT, manifest
-from rl import runs, tasks
-from rl.checkpoint import SAFELY, load_tokenizer, worded
-from rl.config import ConfigError, EvalConfig, Experiment, load
-from rl.engines import need_vllm
-from rl.exact import evaluate_exact
-from rl.identity import code_key
-from rl.pretrain import base_model
-from rl.runs import RunError
-from rl.sampling import Sampling, complete
-from rl.scoring import judged, outside, per_problem, upper_bound
-from rl.settings import nearest
+from rl import tasks
+from rl.evaluation.exact import evaluate_exact
+from rl.evaluation.grading import judged, outside, per_problem, upper_bound
+from rl.evaluation.sampled import Sampling, complete
+from rl.evaluation.vllm_engine import need_vllm
+from rl.experiments import runs
+from rl.experiments.config import ConfigError, EvalConfig, Experiment, load
+from rl.experiments.identity import code_key
+from rl.experiments.runs import RunError
+from rl.experiments.yaml_loader import nearest
+from rl.models.from_scratch import base_model
+from rl.models.pretrained import SAFELY, load_tokenizer, worded
 from rl.tasks._rows import left_out
-from rl.threads import one_thread
+from rl.training.threads import one_thread
 
 SPLITS = ("heldout", "validation", "train")
 
@@ -57,7 +58,7 @@ class Evaluation:
 def evaluate(
     model: Path, task: ModuleType, problems: Sequence[Any], settings: EvalConfig, seed: int, device: str = "cpu"
 ) -> Evaluation:
-    """Evaluate the checkpoint `model` on `problems` as `settings` say. Columns: `rl.exact`, `rl.scoring`.
+    """Evaluate the checkpoint `model` on `problems` as `settings` say. Columns: see `rl.evaluation`.
 
     Exact mode adds to the columns of `evaluate_exact`: logp_incorrect = E_{pi_I} log pi by sampling, and outside, an
     upper bound (95%) on the mass of correct strings that were not enumerated; NaN where nothing was sampled.

@@ -28,9 +28,10 @@ import torch
 
 from repro.manifest import ROOT
 from rl import tasks
-from rl.checkpoint import CheckpointConfig, present
-from rl.config import ConfigError, Experiment, load
-from rl.settings import nearest
+from rl.experiments.config import ConfigError, Experiment, load
+from rl.experiments.model_config import CheckpointConfig
+from rl.experiments.yaml_loader import nearest
+from rl.models.pretrained import present
 from rl.tasks._rows import Data
 
 PEAK = 312e12  # FLOP/s in bfloat16 of an A100; an H100 has three times as many

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from rl import runs
-from rl.config import ConfigError, Experiment, load
+from rl.experiments import runs
+from rl.experiments.config import ConfigError, Experiment, load
+from rl.experiments.progress import Display, duration
+from rl.experiments.yaml_loader import parse
+from rl.models.from_scratch import base_folder
 from rl.plan import refusal
-from rl.pretrain import base_folder
-from rl.progress import Display, duration
-from rl.settings import parse
 
 POLL = 0.2  # seconds
 

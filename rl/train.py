@@ -25,19 +25,21 @@ from trl import GRPOConfig
 
 from repro.files import write_json
 from repro.manifest import manifest
-from rl import runs, tasks, together, trajectory
-from rl.checkpoint import adapter, load_model, load_tokenizer, worded
-from rl.config import OWN, ConfigError, Experiment, TrainConfig, load
-from rl.engines import colocate_on_cpu, need_vllm
-from rl.exact import evaluate_exact
-from rl.identity import code_key
-from rl.pretrain import base_model
-from rl.progress import Display
-from rl.resume import ExactTrainer, stream
-from rl.rewards import Rewards
-from rl.runs import Metrics, RunError
+from rl import tasks
+from rl.evaluation.exact import evaluate_exact
+from rl.evaluation.vllm_engine import colocate_on_cpu, need_vllm
+from rl.experiments import runs, trajectory
+from rl.experiments.config import OWN, ConfigError, Experiment, TrainConfig, load
+from rl.experiments.identity import code_key
+from rl.experiments.progress import Display
+from rl.experiments.runs import Metrics, RunError
+from rl.models.from_scratch import base_model
+from rl.models.pretrained import adapter, load_model, load_tokenizer, worded
 from rl.tasks._rows import left_out
-from rl.threads import one_thread
+from rl.training import distributed
+from rl.training.resume import ExactTrainer, stream
+from rl.training.rewards import Rewards
+from rl.training.threads import one_thread
 
 # name in metrics.jsonl ← name in TRL's log
 LOGGED = {
@@ -182,7 +184,7 @@ def train(config: Experiment, name: str, seed: int, out: Path) -> str:
         need_vllm("train.use_vllm")
         if use_cpu:
             colocate_on_cpu()
-    settings = grpo_config(config.train, seed, use_cpu, folder, together.processes())
+    settings = grpo_config(config.train, seed, use_cpu, folder, distributed.processes())
     main = settings.process_index == 0
     metrics = Metrics(folder / "metrics.jsonl")
     source = source_key(config, name)
@@ -201,7 +203,7 @@ def train(config: Experiment, name: str, seed: int, out: Path) -> str:
             metrics.cut(checkpoint.step if checkpoint else -1)
             return base, checkpoint, complaints
 
-        begun = together.decided(main, begin)
+        begun = distributed.decided(main, begin)
         if begun is None:
             return f"{folder}: done already"
         base, checkpoint, complaints = begun
@@ -283,14 +285,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--seed {options.seed}: must not be negative")
         config = load(options.config, options.set)
         line = train(config, options.method, options.seed, options.out)
-        together.part()
+        distributed.part()
         if int(os.environ.get("RANK", "0")) == 0:
             print(line)
     except (ConfigError, RunError) as error:
         print(f"rl.train: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     except RuntimeError as error:
-        if together.processes() == 1:
+        if distributed.processes() == 1:
             raise
         reason = str(error).splitlines()[0]
         print(

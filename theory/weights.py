@@ -173,7 +173,7 @@ def orbit(advantages: Advantages, log_p0: Array, correct: Mask, targets: npt.Arr
     return policies.log_normalize(done.y.T)
 
 
-# Methods of the library that leave the orbit, and by what; tests/rl/test_weights.py holds the list against the code.
+# Methods of the library that leave the orbit, and by what; test_weights_of_methods.py holds the list against the code.
 LEAVES = {
     "ds-grpo": "log pi of each rollout",
     "ds-grpo-positive": "log pi of each rollout",

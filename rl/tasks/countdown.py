@@ -17,7 +17,7 @@ import numpy as np
 
 from rl.tasks._countdown_forms import fill, forms, ratio, solvable
 from rl.tasks._countdown_parser import Refused, canonical, evaluate, parse, render
-from rl.tasks.verdicts import Verdict
+from rl.tasks.base import Verdict
 
 _CHUNK = 4096
 _FRUITLESS = 100

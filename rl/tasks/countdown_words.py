@@ -18,8 +18,8 @@ import numpy as np
 
 from rl.tasks import countdown
 from rl.tasks._rows import Data, DataError, Refused, from_hub, lines, say_left_out
+from rl.tasks.base import Verdict
 from rl.tasks.countdown import Problem, canonical_problem
-from rl.tasks.verdicts import Verdict
 
 __all__ = ["CountdownWordsConfig", "answer", "canonical_problem", "data", "normalised", "splits", "verify"]
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from rl.tasks._classes import deal
 from rl.tasks._linear_routes import Equation, canonical, collected, primitive, routes
+from rl.tasks.base import Verdict
 from rl.tasks.math_grading import shared
-from rl.tasks.verdicts import Verdict
 
 _FRUITLESS = 10_000
 _DEAL = 0xDEA1  # a random stream of its own, apart from the one that draws

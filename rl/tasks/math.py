@@ -14,9 +14,9 @@ import numpy as np
 
 from rl.tasks import math_data
 from rl.tasks._rows import Data, DataError, say_left_out
+from rl.tasks.base import Verdict
 from rl.tasks.math_data import INSTRUCTION, Item
 from rl.tasks.math_grading import shared
-from rl.tasks.verdicts import Verdict
 
 
 @dataclass(frozen=True)

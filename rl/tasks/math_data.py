@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rl.settings import nearest
+from rl.experiments.yaml_loader import nearest
 from rl.tasks._rows import DataError, Refused, from_hub, holds_control, holds_marks, lines
 from rl.tasks.math_grading import MAX_ANSWER, boxes, shared
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from rl.tasks._classes import deal
 from rl.tasks._maze_grid import MOVES, Grid, draw, images
-from rl.tasks.verdicts import Verdict
+from rl.tasks.base import Verdict
 
 MAX_LENGTH = 4096
 _BLANKS = str.maketrans("", "", " \t\r\n")

@@ -59,9 +59,10 @@ def _hooked(owner: Any, name: str, when: Any, action: Any, after: bool = False) 
 
 def run(arguments: list[str], event: str | None, errors: str) -> None:
     """`rl.train` with `arguments`; `event` names what happens on the way; standard error goes to the file `errors`."""
-    from differential_smoothing.training.history import History
-    from rl import runs, train
-    from rl.resume import ExactTrainer
+    from differential_smoothing.training.answer_counts import History
+    from rl import train
+    from rl.experiments import runs
+    from rl.training.resume import ExactTrainer
 
     sys.stderr = open(errors, "w", buffering=1)  # noqa: SIM115 (until the process ends)
     step8 = lambda self, *_: self.state.global_step == 8  # noqa: E731

@@ -12,7 +12,7 @@ import sys
 
 def main() -> int:
     from rl import train
-    from rl.resume import ExactTrainer
+    from rl.training.resume import ExactTrainer
 
     rank, step = int(sys.argv[1]), int(sys.argv[2])
     original = ExactTrainer.training_step

@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from child import RUN, write_config
 
 from repro.manifest import ROOT
-from rl import runs, sweep
-from rl.config import load
-from rl.progress import Display
+from rl import sweep
+from rl.experiments import runs
+from rl.experiments.config import load
+from rl.experiments.progress import Display
 
 SETTINGS = ROOT / "rl" / "experiments" / "accelerate"
 CPU = SETTINGS / "cpu-2.yaml"

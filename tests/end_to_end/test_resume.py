@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the children import it by name
 
 from child import RUN, Runs, write_config
 
-from rl import runs as run_folders
+from rl.experiments import runs as run_folders
 
 
 def outcome(out: Path, run: Path = RUN) -> tuple[bytes, list[dict[str, object]]]:

@@ -17,10 +17,10 @@ from transformers import AutoModelForCausalLM
 
 from repro.manifest import ROOT, missing_fields
 from rl import train
-from rl.config import load as read
-from rl.results import load
-from rl.resume import stream
-from rl.runs import Metrics, folder_of
+from rl.analysis.results import load
+from rl.experiments.config import load as read
+from rl.experiments.runs import Metrics, folder_of
+from rl.training.resume import stream
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from recorded import write_run
 
 from figures import contest, fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
 from repro.manifest import ROOT
-from rl.analysis import contestants
+from rl.analysis.comparisons import contestants
 
 METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}
 EXHIBITS = {

@@ -9,8 +9,8 @@ import pytest
 from recorded import write_run
 
 from figures import fig_multiplicity, style
-from rl.prediction import gap
-from rl.results import load
+from rl.analysis.prediction import gap
+from rl.analysis.results import load
 from theory.exhibit_data import fig_multiplicity as source
 
 

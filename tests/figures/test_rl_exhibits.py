@@ -26,7 +26,7 @@ from figures import (
     tab_multiplicity,
 )
 from repro.manifest import ROOT
-from rl.results import ResultError, load
+from rl.analysis.results import ResultError, load
 
 FIGURES = ["fig_countdown_passk", "fig_gpu_passk", "fig_inference_cost", "fig_training"]
 TABLES = ["tab_main", "tab_gpu", "tab_settings", "tab_multiplicity"]

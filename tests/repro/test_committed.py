@@ -13,7 +13,8 @@ import pytest
 
 from repro.manifest import ROOT
 from repro.record import with_verdicts
-from rl import reproduction, results
+from rl import report
+from rl.analysis import results
 
 EXHIBITS = sorted(path.stem for kind in ("fig", "tab") for path in (ROOT / "figures").glob(f"{kind}_*.py"))
 
@@ -60,8 +61,8 @@ def test_an_exhibit_has_the_numbers_of_the_results_and_is_made_again_when_they_c
 
 def test_the_verdicts_are_those_of_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In REPRODUCTION.md and between the marks of the README."""
-    monkeypatch.setattr(sys, "argv", ["rl.reproduction", "--out", str(tmp_path), "--experiment", "countdown"])
-    assert reproduction.main() == 0
+    monkeypatch.setattr(sys, "argv", ["rl.report", "--out", str(tmp_path), "--experiment", "countdown"])
+    assert report.main() == 0
     assert (tmp_path / "REPRODUCTION.md").read_text(encoding="utf-8") == (ROOT / "REPRODUCTION.md").read_text("utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert with_verdicts(readme, (tmp_path / "REPRODUCTION-table.md").read_text(encoding="utf-8")) == readme

@@ -12,9 +12,9 @@ import pytest
 
 from figures import contest
 from repro.manifest import ROOT
-from rl.config import load as config_of
-from rl.reproduction import FURTHER
-from rl.results import load
+from rl.analysis.results import load
+from rl.experiments.config import load as config_of
+from rl.report import FURTHER
 
 TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "sed", "tail"]
 

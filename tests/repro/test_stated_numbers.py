@@ -37,7 +37,7 @@ def test_the_protocol_says_what_the_search_found() -> None:
 
 
 def test_the_saturated_experiment_uses_what_the_search_chose() -> None:
-    from rl.config import load
+    from rl.experiments.config import load
 
     config = load(ROOT / "rl" / "experiments" / "cpu" / "countdown-saturated.yaml")
     for method, options in record("cpu/search-countdown-saturated.json")["chosen"].items():

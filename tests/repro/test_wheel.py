@@ -97,7 +97,7 @@ from pathlib import Path
 import rl
 from repro.manifest import ROOT
 from repro.sources import closure
-from rl.config import load
+from rl.experiments.config import load
 from rl.plan import experiments
 from rl.train import source_key
 config = load(ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml", ["train.steps=3"])

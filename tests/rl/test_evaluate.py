@@ -15,11 +15,12 @@ from scipy.stats import binom
 
 from repro.manifest import ROOT, missing_fields
 from rl import evaluate as command
-from rl import runs, tasks
-from rl.config import Experiment, load
-from rl.pretrain import base_model
-from rl.sampling import Completion
-from rl.scoring import judged, outside, per_problem, upper_bound
+from rl import tasks
+from rl.evaluation.grading import judged, outside, per_problem, upper_bound
+from rl.evaluation.sampled import Completion
+from rl.experiments import runs
+from rl.experiments.config import Experiment, load
+from rl.models.from_scratch import base_model
 
 TINY = [
     "name=tiny",

@@ -11,8 +11,8 @@ from trl import GRPOConfig
 
 from repro.manifest import ROOT
 from rl import plan, sweep
-from rl.checkpoint import CheckpointConfig, LoraSettings
-from rl.config import Experiment, load
+from rl.experiments.config import Experiment, load
+from rl.experiments.model_config import CheckpointConfig, LoraSettings
 from rl.plan import cost, data_of, experiments, missing, refusal
 from rl.train import grpo_config
 

@@ -12,7 +12,8 @@ import pytest
 
 from differential_smoothing import methods
 from repro.manifest import ROOT
-from rl import config, search
+from rl import search
+from rl.experiments import config
 from rl.tasks import maze
 
 COMMITTED = ROOT / "rl" / "experiments" / "search" / "countdown.yaml"

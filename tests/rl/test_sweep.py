@@ -12,10 +12,11 @@ from accelerate.commands.launch import launch_command_parser
 
 from repro.files import write_json
 from repro.manifest import ROOT
-from rl import evaluate, runs, sweep, train
-from rl.config import load
-from rl.pretrain import base_folder
-from rl.progress import Display, duration
+from rl import evaluate, sweep, train
+from rl.experiments import runs
+from rl.experiments.config import load
+from rl.experiments.progress import Display, duration
+from rl.models.from_scratch import base_folder
 from rl.sweep import Job, jobs_for, run_jobs
 
 CPU = ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml"

@@ -26,12 +26,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from differential_smoothing.passk import pass_at_k
 from repro.manifest import ROOT
 from rl import tasks
-from rl.config import Experiment, load
-from rl.exact import evaluate_exact, string_log_probs
-from rl.pretrain import base_model
-from rl.runs import Metrics, folder_of
-from rl.sampling import Completion, Sampling, complete
-from rl.scoring import judged, per_problem
+from rl.evaluation.exact import evaluate_exact, string_log_probs
+from rl.evaluation.grading import judged, per_problem
+from rl.evaluation.sampled import Completion, Sampling, complete
+from rl.experiments.config import Experiment, load
+from rl.experiments.runs import Metrics, folder_of
+from rl.models.from_scratch import base_model
 
 pytestmark = [
     pytest.mark.vllm,

@@ -1,0 +1,1 @@
+"""Speed, each a ratio measured side by side."""

@@ -1,0 +1,1 @@
+"""From recorded runs to statements with intervals. No torch here."""

@@ -1,0 +1,89 @@
+"""The endpoint of long runs: the mean over the exact evaluations of the last fifth of the steps, and its spread.
+
+`python -m rl.analysis.endpoint EXPERIMENT` says how many seeds a protocol needs, from the spread of its primary
+differences alone: no mean and no sign is shown, so that looking at it does not spoil what follows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from differential_smoothing.passk import pass_at_k_exact
+from rl.analysis.comparisons import Quantity, common
+from rl.analysis.results import ResultError, Results, Run, load
+from rl.analysis.statistics import power_of_equality
+from rl.experiments.trajectory import TABLE
+
+# docs/protocols/countdown-saturated.md
+MARGIN, POWER, FEWEST, MOST = 0.01, 0.9, 8, 16
+PAIRS = (("ds-grpo", "grpo"), ("ds-grpo", "entropy-bonus"), ("ds-grpo", "entropy-penalty"))
+KS = (1, 1024)
+
+
+def at_endpoint(k: int) -> Quantity:
+    """Pass@k of each held-out problem, the mean over the evaluations of the run's last fifth.
+
+    Raises ResultError, naming the file, where a run was recorded without evaluations along it.
+    """
+
+    def of(run: Run) -> np.ndarray:
+        path = run.folder / TABLE
+        if not path.is_file():
+            raise ResultError(f"{path}: missing; the run was made without train.heldout_every")
+        table = pd.read_parquet(path).astype({"problem": str})
+        mean = pd.Series(pass_at_k_exact(table["C"].to_numpy(), k), table["problem"]).groupby(level=0).mean()
+        return mean.loc[run.problems["problem"].astype(str)].to_numpy()
+
+    return of
+
+
+def spread(results: Results, method: str, reference: str, k: int) -> tuple[float, int]:
+    """The standard deviation over common seeds of the difference at the endpoint, and how many seeds there are."""
+    seeds = common(results, method, reference)
+    quantity = at_endpoint(k)
+    found = [quantity(results.of(method)[s]).mean() - quantity(results.of(reference)[s]).mean() for s in seeds]
+    if len(found) < 2:
+        raise ResultError(f"{results.experiment}: one seed of {method} and {reference} has no spread")
+    return float(np.std(found, ddof=1)), len(found)
+
+
+def seeds_needed(sd: float) -> int:
+    """The least number of seeds, within the protocol's bounds, whose test of equality has its power."""
+    enough = (n for n in range(FEWEST, MOST) if power_of_equality(n, sd, MARGIN) >= POWER)
+    return next(enough, MOST)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print spreads and the number of seeds; 2 and one line if runs are missing."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rl.analysis.endpoint", description="How many seeds a protocol needs."
+    )
+    parser.add_argument("experiment", nargs="?", default="countdown-saturated")
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    options = parser.parse_args(arguments)
+    try:
+        results = load(options.experiment, options.out)
+        first = 0.0
+        for method, reference in PAIRS:
+            for k in KS:
+                sd, seeds = spread(results, method, reference, k)
+                print(f"{method} − {reference}, Pass@{k}: sd {sd:.4f} over {seeds} seeds")
+                first = max(first, sd) if k == 1 else first
+    except ResultError as error:
+        print(f"rl.analysis.endpoint: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{seeds_needed(first)} seeds: power {POWER:g} for equality within {MARGIN:g} at Pass@1, "
+        f"not fewer than {FEWEST} nor more than {MOST}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Evaluation: exact by enumeration, or from samples."""

@@ -1,0 +1,1 @@
+"""Experiments as data: their settings, their run folders, their progress. No torch here."""

@@ -1,0 +1,1 @@
+"""Models: from scratch, pretrained, the supervised stage that comes before reinforcement learning."""

@@ -1,0 +1,212 @@
+"""Base models from scratch for the small scales: tokenizer, small Qwen2, supervised stage on skewed solutions.
+
+A model that was made before with the same task, base settings and seed is found by the hash of these and not made
+again. Its folder is an ordinary Hugging Face checkpoint in safetensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from repro.files import write_json
+from repro.manifest import manifest
+from rl import tasks
+from rl.experiments.model_config import BaseConfig, CheckpointConfig
+from rl.experiments.progress import Display
+from rl.models import pretrained
+from rl.models.muon import Muon
+from rl.models.supervised import IGNORED, Examples
+
+# AutoTokenizer rebuilds the tokenizer of any model of type qwen2 as Qwen's own and splits numbers into digits, whatever
+# class the folder names; not so if the folder has an auto_map, which it then ignores unless told to trust its code.
+_AUTO_MAP = {"AutoTokenizer": ["PreTrainedTokenizerFast", None]}
+
+# Part of the cache key: raise it when the same settings would give another model.
+_RECIPE = 1
+
+
+class HasBase(Protocol):
+    """What `base_model` needs of an experiment."""
+
+    @property
+    def scale(self) -> str: ...
+
+    @property
+    def task(self) -> Any: ...
+
+    @property
+    def base(self) -> BaseConfig | CheckpointConfig: ...
+
+
+def make_tokenizer(symbols: list[str]) -> PreTrainedTokenizerFast:
+    """One token for each symbol: a number, a word after a backslash, or one character; blanks separate and are
+    otherwise ignored.
+
+    Decoding joins symbols by blanks, so two numbers side by side never read as one.
+    """
+    vocabulary = {token: index for index, token in enumerate(["<pad>", "<eos>", "<unk>", *symbols])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(r"[0-9]+|\\[a-z]+|[^0-9]"), "isolated")]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+        auto_map=_AUTO_MAP,
+    )
+
+
+def make_model(base: BaseConfig, tokenizer: PreTrainedTokenizerFast, positions: int) -> Qwen2ForCausalLM:
+    """A Qwen2 with random weights from torch's global random state."""
+    ends: dict[str, Any] = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=base.width,
+        intermediate_size=base.feedforward,
+        num_hidden_layers=base.layers,
+        num_attention_heads=base.heads,
+        num_key_value_heads=base.heads,
+        max_position_embeddings=positions,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        **ends,
+    )
+    model = Qwen2ForCausalLM(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    return model
+
+
+def _schedule(base: BaseConfig, step: int) -> float:
+    if step < base.warmup:
+        return (step + 1) / base.warmup
+    return (base.steps - step) / (base.steps - base.warmup)
+
+
+def supervise(
+    model: Qwen2ForCausalLM,
+    examples: Examples,
+    base: BaseConfig,
+    seed: int,
+    show: Callable[[int, float], None] = lambda step, loss: None,
+) -> float:
+    """Train `model` in place on solutions drawn from `examples`; the mean loss of the last tenth, nats per token.
+
+    On a GPU the forward pass is autocast to bfloat16; weights and optimizers are float32 everywhere.
+
+    show: called after each step with the number of steps done and the loss.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    inside = [parameter for parameter in model.model.layers.parameters() if parameter.ndim == 2]
+    held = set(map(id, inside))
+    others = [parameter for parameter in model.parameters() if id(parameter) not in held]
+    optimizers: list[torch.optim.Optimizer] = [
+        Muon(inside, lr=base.matrix_learning_rate, weight_decay=base.weight_decay),
+        torch.optim.AdamW(others, lr=base.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
+    schedules = [LambdaLR(optimizer, partial(_schedule, base)) for optimizer in optimizers]
+    losses: list[float] = []
+    model.train()
+    for step in range(base.steps):
+        tokens, labels = (part.to(model.device) for part in examples.draw(base.batch, generator))
+        # Completions are padded on the right and attention is causal: no mask is needed.
+        with torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
+            logits = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=examples.kept).logits
+        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise ValueError(
+                f"matrix_learning_rate={base.matrix_learning_rate}: the loss is {losses[-1]} at step {step}"
+            )
+        show(step + 1, losses[-1])
+    tail = losses[-max(1, len(losses) // 10) :]
+    return sum(tail) / len(tail)
+
+
+def _key(config: HasBase, seed: int) -> str:
+    parts = {
+        "task": dataclasses.asdict(config.task),
+        "base": dataclasses.asdict(config.base),
+        "seed": seed,
+        "recipe": _RECIPE,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def base_folder(config: HasBase, seed: int, out: Path) -> Path:
+    """Where the base model of this task, these settings and this seed lies, made or not."""
+    if isinstance(config.base, CheckpointConfig):
+        return pretrained.folder_of(config.base, out)
+    return out / "bases" / f"{config.task.name}-{_key(config, seed)}"
+
+
+def base_model(config: HasBase, seed: int, out: Path) -> Path:
+    """The folder of the base model, made (or fetched) now unless it is there. It appears whole or not at all."""
+    if isinstance(config.base, CheckpointConfig):
+        return pretrained.fetch(config.base, out)
+    base = config.base
+    folder = base_folder(config, seed, out)
+    if (folder / "manifest.json").exists():
+        return folder
+    started = time.time()
+    torch.manual_seed(seed)
+    task = tasks.get(config.task.name)
+    tokenizer = make_tokenizer(task.vocabulary(config.task))
+    on_gpu = config.scale != "cpu" and torch.cuda.is_available()
+    # At the cpu scale each core has a run of its own; a GPU would stand idle while one core enumerates.
+    workers = len(os.sched_getaffinity(0)) if on_gpu else 1
+    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, base.skew, workers)
+    model = make_model(base, tokenizer, positions=examples.width)
+    if on_gpu:
+        model.cuda()  # type: ignore[call-arg]  # the decorated signature is not seen
+    with Display() as display:
+
+        def show(step: int, loss: float) -> None:
+            display.show(f"base seed {seed}", step, base.steps, {"loss": loss})
+
+        loss = supervise(model, examples, base, seed, show)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        model.eval().save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        settings = {"task": dataclasses.asdict(config.task), "base": dataclasses.asdict(base)}
+        counts = {"tokens": base.steps * base.batch * examples.width, "loss": loss}
+        parameters = sum(p.numel() for p in model.parameters())
+        write_json(temporary / "manifest.json", manifest(settings, seed, started, parameters=parameters, **counts))
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except OSError:
+        # Another process may have made the same model meanwhile: then that one is as good.
+        if not (folder / "manifest.json").exists():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder

@@ -1,0 +1,161 @@
+"""Base models that somebody else trained: any causal language model of Hugging Face, by name and revision or by folder.
+
+Only JSON, text, templates and safetensors are taken of it, never pickles; code that comes with a model is never run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from repro.files import write_json
+from repro.manifest import manifest
+from rl.experiments.model_config import CheckpointConfig
+from rl.tasks._rows import say_left_out
+
+TAKEN = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")
+LEFT = "consolidated*"  # some models come with the same weights a second time, for another program
+SAFELY: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
+"""How every model is loaded: none of its code is run, none of its pickles is read."""
+T = TypeVar("T")
+
+
+def folder_of(checkpoint: CheckpointConfig, out: Path) -> Path:
+    """Where `fetch` puts the checkpoint; the same for all seeds, and whatever is trained of it."""
+    where = [str(checkpoint.local.resolve())] if checkpoint.local else [checkpoint.model, checkpoint.revision]
+    key = hashlib.sha256(json.dumps(where).encode()).hexdigest()[:16]
+    return out / "bases" / f"{Path(checkpoint.model).name}-{key}"
+
+
+def fetch(checkpoint: CheckpointConfig, out: Path) -> Path:
+    """The folder of the checkpoint under `out`, its files being links; fetched now unless it is there.
+
+    Raises ValueError if there are no safetensors, OSError if the hub cannot be reached.
+    """
+    folder = folder_of(checkpoint, out)
+    if (folder / "manifest.json").exists():
+        return folder
+    started = time.time()
+    source = checkpoint.local or _download(checkpoint)
+    found = {path for pattern in TAKEN for path in source.glob(pattern)} - set(source.glob(LEFT))
+    files = sorted(path for path in found if path.name != "manifest.json")
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise ValueError(f"model: {checkpoint.model} holds no safetensors; other formats of weights are not read")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for path in files:
+            (temporary / path.name).symlink_to(path.resolve())
+        named = {"model": Path(checkpoint.model).name if checkpoint.local else checkpoint.model}
+        write_json(temporary / "manifest.json", manifest({**named, "revision": checkpoint.revision}, None, started))
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / "manifest.json").exists():  # else another process has done the same meanwhile
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def present(checkpoint: CheckpointConfig) -> bool:
+    """Whether the checkpoint lies on this machine: as a folder, or with its weights in the hub's cache."""
+    if checkpoint.local:
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(checkpoint.model, "config.json", revision=checkpoint.revision)
+    return isinstance(found, str) and any(Path(found).parent.glob("*.safetensors"))
+
+
+def _download(checkpoint: CheckpointConfig) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            checkpoint.model, revision=checkpoint.revision, allow_patterns=list(TAKEN), ignore_patterns=[LEFT]
+        )
+    )
+
+
+def load_model(folder: Path, base: object) -> Any:
+    """The model in `folder` as it is to be trained: in float32 if it was made here, else as its `base` says."""
+    dtype = getattr(torch, base.dtype) if isinstance(base, CheckpointConfig) else torch.float32
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **SAFELY)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in `folder`, padding on the left; without a padding token of its own, the end of sequence pads."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def worded(problems: Sequence[T], base: object, tokenizer: Any) -> list[T]:
+    """`problems` with their prompts as the model is to see them, token by token: nothing is put before them later.
+
+    By the tokenizer's chat template where `base` asks for it; otherwise as they are, after the token (if any) with
+    which this tokenizer begins a sequence. A problem that holds one of the tokenizer's special tokens could end the
+    user's turn and speak as somebody else: it is left out, and standard error says how many were. Braces and `{{ }}` in
+    problems are text.
+    """
+    if not isinstance(base, CheckpointConfig):
+        return list(problems)
+    if base.chat_template and not tokenizer.chat_template:
+        raise ValueError(f"base.checkpoint.chat_template: the tokenizer of {base.model} has none; say false")
+
+    before = tokenizer.bos_token if tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id else ""
+
+    def put(problem: Any) -> Any:
+        if base.chat_template:
+            turn = [{"role": "user", "content": problem.prompt}]
+            text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        else:
+            text = before + problem.prompt
+        return dataclasses.replace(problem, prompt=text)
+
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    special = re.compile("|".join(map(re.escape, {*tokenizer.all_special_tokens, *added})) or r"(?!)")
+    kept = [problem for problem in problems if not special.search(problem.prompt)]  # type: ignore[attr-defined]
+    say_left_out(base.model, len(kept), {"hold special tokens": len(problems) - len(kept)}, "problems")
+    return [put(problem) for problem in kept]
+
+
+def adapter(base: object) -> Any:
+    """peft's settings for `base`, None where every weight is trained."""
+    if not (isinstance(base, CheckpointConfig) and base.lora):
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=base.lora.rank,
+        lora_alpha=base.lora.alpha,
+        lora_dropout=base.lora.dropout,
+        target_modules=base.lora.targets,
+        task_type="CAUSAL_LM",
+    )
+
+
+def merge_adapter(folder: Path, base: Path) -> None:
+    """Replace the LoRA adapter in `folder`, if it holds one, by the whole model: `base` with the adapter merged in."""
+    if not (folder / "adapter_config.json").is_file():
+        return
+    from peft import PeftModel
+
+    whole = AutoModelForCausalLM.from_pretrained(base, dtype="auto", **SAFELY)
+    merged = PeftModel.from_pretrained(whole, folder).merge_and_unload()
+    for path in folder.glob("adapter_*"):
+        path.unlink()
+    merged.save_pretrained(folder)

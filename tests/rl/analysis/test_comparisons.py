@@ -1,0 +1,216 @@
+"""Intervals say what they should: over seeds where there are several, zero inside where nothing differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recorded import write_experiment, write_mathematics, write_run, write_sampled
+from scipy import stats
+
+from rl.analysis.comparisons import (
+    against_early_stopping,
+    benchmarks,
+    column,
+    comparison,
+    correctness,
+    curves,
+    early_stopped,
+    interval,
+    pass_at,
+    samples_to_reach,
+    verdict,
+    within,
+)
+from rl.analysis.results import NotRun, ResultError, load
+from rl.report import judge
+
+
+def test_curve_is_the_mean_of_exact_pass_at_k(tmp_path: Path) -> None:
+    write_experiment(tmp_path)
+    results = load("demo", tmp_path)
+    rows = curves(results, ("grpo",), (1, 7))
+    expected = [np.mean(1 - (1 - results.of("grpo")[s].problems["C"].to_numpy()) ** 7) for s in range(3)]
+    assert rows.loc[rows["k"] == 7, "mean"].item() == pytest.approx(np.mean(expected), abs=1e-12)
+    low, high = stats.t.interval(0.95, 2, loc=np.mean(expected), scale=stats.sem(expected))
+    assert rows.loc[rows["k"] == 7, ["low", "high"]].to_numpy().ravel() == pytest.approx([low, high], abs=1e-9)
+    assert set(rows["over"]) == {"seeds"}
+
+
+@pytest.mark.parametrize("p", [0.03, 0.2, 0.6])
+def test_sampled_pass_at_k_is_unbiased(tmp_path: Path, p: float) -> None:
+    """Averaged over how many of 16 samples come out right, it is 1 − (1 − p)^k; the formula for exact C is not."""
+    counts = np.arange(17)
+    write_sampled(tmp_path, "grpo", 0, counts)
+    run = load("sums", tmp_path).of("grpo")[0]
+    weights = stats.binom.pmf(counts, 16, p)
+    for k in (1, 4, 8):
+        assert weights @ pass_at(k)(run) == pytest.approx(1 - (1 - p) ** k, abs=1e-12)
+        biased = weights @ (1 - (1 - counts / 16) ** k)
+        assert k == 1 or abs(biased - (1 - (1 - p) ** k)) > 1e-3
+
+
+def test_what_a_sampled_evaluation_cannot_say_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_sampled(tmp_path, "grpo", 0, np.arange(6))
+    run = load("sums", tmp_path).of("grpo")[0]
+    for quantity in (pass_at(64), correctness, column("coverage_128")):
+        with pytest.raises(ResultError) as caught:
+            quantity(run)
+        assert str(caught.value).startswith(f"{folder / 'eval-heldout.json'}: ")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ResultError, match=r"Pass@64 was not evaluated; there are k = 1, 4, 8$"):
+        pass_at(64)(run)
+
+
+def test_benchmarks_part_the_problems(tmp_path: Path) -> None:
+    write_mathematics(tmp_path, problems=13)
+    results = load("sums", tmp_path)
+    assert benchmarks(results) == ["level1", "level2"]
+    parts = [within(results, name) for name in benchmarks(results)]
+    whole = results.of("ds-grpo")[2].problems
+    assert [list(part.of("ds-grpo")[2].problems["problem"]) for part in parts] == [
+        list(whole["problem"][::2]),
+        list(whole["problem"][1::2]),
+    ]
+    mean = sum(len(part.runs[0].problems) * curves(part, ("grpo",), (4,))["mean"].item() for part in parts) / 13
+    assert mean == pytest.approx(curves(results, ("grpo",), (4,))["mean"].item())
+    write_run(tmp_path, "grpo", 0, np.full(4, 0.5))
+    with pytest.raises(ResultError, match="belong to no benchmarks"):
+        benchmarks(load("demo", tmp_path))
+
+
+def test_one_seed_has_an_interval_over_problems_and_says_so(tmp_path: Path) -> None:
+    write_experiment(tmp_path, seeds=1)
+    row = curves(load("demo", tmp_path), ("grpo",), (1,)).iloc[0]
+    assert row["over"] == "problems"
+    assert row["low"] < row["mean"] < row["high"]
+
+
+def test_identical_methods_show_no_difference(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(4):
+        values = rng.random(30)
+        write_run(tmp_path, "grpo", seed, values)
+        write_run(tmp_path, "ds-grpo", seed, np.clip(values + rng.normal(0, 0.01, 30), 0, 1))
+    frame = comparison(load("demo", tmp_path), "grpo", {"Pass@1": pass_at(1)})
+    assert verdict(*frame[["low", "high"]].iloc[0]) == "no difference shown"
+
+
+def test_a_clear_difference_is_seen_and_primary_p_is_not_corrected(tmp_path: Path) -> None:
+    write_experiment(tmp_path, seeds=5)
+    frame = comparison(
+        load("demo", tmp_path), "grpo", {"Pass@1": pass_at(1), "Pass@64": pass_at(64)}, primary=["ds-grpo:Pass@1"]
+    )
+    ours = frame[frame["method"] == "ds-grpo"].set_index("quantity")
+    assert verdict(*ours.loc["Pass@1", ["low", "high"]]) == "higher"
+    assert ours.loc["Pass@1", "p_holm"] == ours.loc["Pass@1", "p"]
+    assert ours.loc["Pass@64", "p_holm"] >= ours.loc["Pass@64", "p"]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0.001, 0.95), min_size=1, max_size=20),
+    st.integers(1, 500),
+)
+def test_samples_to_reach_inverts_pass_at_k(correctness: list[float], k: int) -> None:
+    values = np.array(correctness)
+    target = float(np.mean(1 - (1 - values) ** k))
+    needed = samples_to_reach(values, target)
+    assert np.mean(1 - (1 - values) ** needed) == pytest.approx(target, abs=1e-9)
+    assert needed <= k * (1 + 1e-6)
+
+
+def test_samples_to_reach_what_cannot_be_reached() -> None:
+    assert samples_to_reach(np.array([0.5, 0.0]), 0.75) == float("inf")
+
+
+def test_interval_ignores_undefined_problems_in_pairs() -> None:
+    a, b = np.array([1.0, np.nan, 3.0]), np.array([0.0, 5.0, np.nan])
+    found = interval([a, a], [b, b])
+    assert found["mean"] == 1.0
+
+
+TRACE = pd.DataFrame({"step": [0, 10, 20, 30], "val/pass@1": [0.2, 0.4, 0.3, 0.5], "q": [0.9, 0.8, 0.7, 0.6]})
+
+
+@pytest.mark.parametrize(
+    ("pass1", "step", "value"),
+    [
+        (0.1, 0, 0.9),  # reached from the start
+        (0.2, 0, 0.9),
+        (0.25, 2.5, 0.875),  # between two validations
+        (0.4, 10, 0.8),  # the first time, not the second
+        (0.45, 27.5, 0.625),
+        (0.6, 30, 0.6),  # never: the last
+    ],
+)
+def test_stopped_where_pass_at_1_is_first_reached(pass1: float, step: float, value: float) -> None:
+    assert early_stopped(TRACE, pass1, "q") == pytest.approx((step, value))
+
+
+def test_no_validation_is_no_stop() -> None:
+    with pytest.raises(ResultError, match="no validations"):
+        early_stopped(TRACE[:0], 0.3, "q")
+
+
+def write_trace(out: Path, method: str, seed: int, rows: list[tuple[int, float, float]]) -> None:
+    folder = write_run(out, method, seed, np.full(4, 0.5))
+    lines = [f'{{"step": {step}, "val/pass@1": {p}, "val/pass@128": {q}}}\n' for step, p, q in rows]
+    (folder / "metrics.jsonl").write_text("".join(['{"step": 1, "reward": 0.5}\n', *lines]))
+
+
+def test_a_method_that_is_grpo_stopped_earlier_gains_nothing(tmp_path: Path) -> None:
+    """What lies on GRPO's own path comes out as zero, far above GRPO's end as it may lie."""
+    for seed in range(3):
+        shift = 0.01 * seed
+        write_trace(tmp_path, "grpo", seed, [(0, 0.2, 0.9 + shift), (10, 0.4, 0.7 + shift)])
+        write_trace(tmp_path, "slow", seed, [(0, 0.2, 0.9 + shift), (10, 0.3, 0.8 + shift)])
+        write_trace(tmp_path, "better", seed, [(0, 0.2, 0.9 + shift), (10, 0.3, 0.85 + shift)])
+    write_trace(tmp_path, "alone", 7, [(0, 0.2, 0.9)])
+    results = load("demo", tmp_path)
+    slow, better = (against_early_stopping(results, method, 128) for method in ("slow", "better"))
+    assert (slow["mean"], slow["step"], slow["seeds"]) == pytest.approx((0, 5, 3), abs=1e-12)
+    assert (better["low"], better["high"]) == pytest.approx((0.05, 0.05))
+    with pytest.raises(NotRun, match="no seed in common"):
+        against_early_stopping(results, "alone", 128)
+    with pytest.raises(ResultError, match="val/pass@1024; run it again"):
+        against_early_stopping(results, "slow", 1024)
+
+
+def found(low: float, high: float, seeds: int = 5) -> dict[str, float]:
+    return {"low": low, "high": high, "seeds": seeds}
+
+
+@pytest.mark.parametrize(
+    ("differences", "wanted", "word"),
+    [
+        ([found(0.1, 0.2), found(0.1, 0.2)], [1, 1], "reproduced"),
+        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, -1], "reproduced"),
+        ([found(0.1, 0.2), found(-0.1, 0.1)], [1, 1], "in part"),
+        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, 1], "mixed"),
+        ([found(-0.1, 0.1), found(-0.2, -0.1)], [1, 1], "contradicted"),
+        ([found(-0.1, 0.1), found(-0.2, 0.1)], [1, 1], "undecided"),
+        ([found(-0.01, 0.004), found(-0.02, 0.001)], [1, 1], "undecided"),
+        ([found(-0.01, 0.004), found(0.0, 0.01)], [1, 1], "equal within 0.01"),
+        ([found(-0.01, 0.004), found(0.001, 0.004)], [1, 1], "in part"),
+        ([found(-0.004, -0.001)], [1], "contradicted"),
+        ([found(0.1, 0.2, seeds=3)], [1], "reproduced (preliminary: fewer than 5 seeds)"),
+        ([found(float("nan"), float("nan"))], [1], "undecided"),
+    ],
+)
+def test_verdict_follows_from_intervals(differences: list[dict[str, float]], wanted: list[int], word: str) -> None:
+    assert judge(differences, wanted, 0.01) == word
+
+
+def test_one_counterexample_contradicts_a_claim_about_all() -> None:
+    sides = [found(0.1, 0.2), found(-0.2, -0.1), found(-0.1, 0.1)]
+    assert judge(sides, [1, 1, 1], 0.01, universal=True) == "contradicted"
+    assert judge([sides[0], sides[2]], [1, 1], 0.01, universal=True) == "in part"
+
+
+def test_without_a_margin_nothing_is_equal() -> None:
+    assert judge([found(-1e-9, 1e-9)], [1]) == "undecided"

@@ -1,0 +1,30 @@
+"""The first step of a trainer on two groups of four rollouts that are handed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from trl import GRPOTrainer
+
+from differential_smoothing.trl import DSGRPOTrainer
+from rl.training.bridge import World, steps
+
+WORLD = World()
+BATCH = [0, 0, 3, 4, 1, 3, 0, 2]  # trajectories: two groups of four
+
+
+def first_step(
+    folder: Path,
+    method: Any,
+    batch: list[int] = BATCH,
+    kind: type[GRPOTrainer] = DSGRPOTrainer,
+    trainer: dict[str, Any] | None = None,
+    **settings: Any,
+) -> np.ndarray:
+    """The step of the logits (m,). method, trainer: arguments of the trainer; settings: of `GRPOConfig`."""
+    settings = {"per_device_train_batch_size": len(batch), "loss_type": "dapo", "max_steps": 1, **settings}
+    args = WORLD.settings(folder, **settings)
+    made = WORLD.trainer(args, kind, rollout_func=WORLD.handed_in([batch]), method=method, **(trainer or {}))
+    return steps(made)[0]
