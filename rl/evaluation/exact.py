@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from differential_smoothing.passk import pass_at_k_exact
-from rl.analysis.statistics import coverage_exact, gini_simpson, shannon_entropy
+from rl.evaluation.diversity import coverage_exact, gini_simpson, shannon_entropy
 
 
 class HasPrompt(Protocol):

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import beta
 
 from differential_smoothing.passk import distinct_at_k, pass_at_k
-from rl.analysis.statistics import coverage, gini_simpson_sampled, shannon_entropy
+from rl.evaluation.diversity import coverage, gini_simpson_sampled, shannon_entropy
 from rl.evaluation.sampled import Completion
 
 LEVEL = 0.95
