@@ -38,7 +38,8 @@ def test_coverage_is_unbiased(n, k):
 
 
 def test_gini_simpson_sampled_is_unbiased_given_the_number_correct():
-    mean = expectation([0.0, 0.7, 0.3], 4, diversity.gini_simpson_sampled)
+    weights = stats.binom.pmf(np.arange(5), 4, 0.3)
+    mean = sum(weight * diversity.gini_simpson_sampled([4 - n, n]) for n, weight in enumerate(weights))
     assert mean == pytest.approx(diversity.gini_simpson([0.7, 0.3]), abs=1e-12)
     assert math.isnan(diversity.gini_simpson_sampled({"a": 1}))
 
