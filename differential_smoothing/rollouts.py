@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
 
 Reduction = Literal["sum", "mean", "token"]
 SequenceReduction = Literal["sum", "mean"]
@@ -66,7 +69,7 @@ def group_mean(value: torch.Tensor, where: torch.Tensor, groups: torch.Tensor) -
 
     value, where: (B, W); each column on its own. groups: (B,). Returns (B, W).
     """
-    index = torch.unique(groups, return_inverse=True)[1]
+    index = groups.unique(return_inverse=True)[1]
     shape = (len(groups), value.shape[1])  # one slot per row is always enough, and needs no look at the indices
     weight = where.to(value.dtype)
     total = value.new_zeros(shape).index_add_(0, index, value.masked_fill(~where, 0.0))
@@ -91,15 +94,15 @@ def normalise(rewards: torch.Tensor, groups: torch.Tensor, std: bool, eps: float
 
 def has_spread(rewards: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
     """(B,) bool: whether the row's group holds two different rewards (NaN rows do not count)."""
-    index = torch.unique(groups, return_inverse=True)[1]
+    index = groups.unique(return_inverse=True)[1]
     low, high = (
-        torch.full_like(rewards, fill).scatter_reduce(0, index, rewards.nan_to_num(nan=fill), how)
-        for fill, how in ((torch.inf, "amin"), (-torch.inf, "amax"))
+        rewards.new_full(rewards.shape, fill).scatter_reduce(0, index, rewards.nan_to_num(nan=fill), how)
+        for fill, how in ((math.inf, "amin"), (-math.inf, "amax"))
     )
     return (high > low)[index]
 
 
 def group_total(value: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
     """For every row, the sum of `value` over its group. value, groups, result: (B,), or value and result (B, W)."""
-    index = torch.unique(groups, return_inverse=True)[1]
-    return torch.zeros_like(value).index_add_(0, index, value)[index]
+    index = groups.unique(return_inverse=True)[1]
+    return value.new_zeros(value.shape).index_add_(0, index, value)[index]

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
 from differential_smoothing.rollouts import (
@@ -27,6 +25,9 @@ from differential_smoothing.rollouts import (
     normalise,
     reduce_logps,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 Place = Literal["advantage", "reward"]
 Centring = Literal["none", "group"]
@@ -108,13 +109,13 @@ def smooth(rows: Rollouts, config: SmoothingConfig) -> torch.Tensor:
     incorrect = (rows.correct == INCORRECT).unsqueeze(1) & defined
     if config.centring == "group":
         means = [group_mean(logp, who, rows.groups) for who in (correct, incorrect)]
-        logp = logp - torch.where(correct, means[0], means[1])
-    term = torch.where(correct, -config.gamma_p * logp, config.gamma_n * logp)
+        logp = logp - means[0].where(correct, means[1])
+    term = (-config.gamma_p * logp).where(correct, config.gamma_n * logp)
     touched = (correct & (config.gamma_p > 0)) | (incorrect & (config.gamma_n > 0))
 
     base = rows.rewards if config.place == "reward" else base_advantages(rows, config.base)
     before = base.unsqueeze(1)
-    shaped = torch.where(touched, before + term, before)
+    shaped = (before + term).where(touched, before)
     if config.reduction != "token":
         shaped = shaped.squeeze(1)
     if config.place == "reward":

@@ -6,20 +6,21 @@ rho(n, c, k) = 1 − C(n−c, k) / C(n, k): the chance that k of n rollouts, dra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from differential_smoothing.advantages.groups import tally
 from differential_smoothing.advantages.options import OverGroups, check_whole
 from differential_smoothing.rollouts import Rollouts, check_choice
+
+if TYPE_CHECKING:
+    import torch
 
 EPS = 1e-6
 
 
 def none_drawn(size: torch.Tensor, wrong: torch.Tensor, k: int) -> torch.Tensor:
     """C(wrong, k) / C(size, k) = 1 − rho: the chance that k drawn rollouts are all wrong; 0 where wrong < k."""
-    chance = torch.ones_like(size)
+    chance = size.new_ones(size.shape)
     for drawn in range(k):
         chance = chance * (wrong - drawn).clamp(min=0) / (size - drawn).clamp(min=1)
     return chance
@@ -48,7 +49,7 @@ def passk_training(rows: Rollouts, config: PasskConfig) -> torch.Tensor:
     missed = none_drawn(group.size, wrong, config.k)
     sigma = (missed * (1 - missed)).sqrt() + EPS
     with_wrong = none_drawn(group.size - 1, wrong - 1, config.k - 1)
-    value = torch.where(group.reward == 1, missed, missed - with_wrong) / sigma
+    value = missed.where(group.reward == 1, missed - with_wrong) / sigma
     return value.masked_fill(~group.scored | (group.right == 0) | (wrong < config.k), 0.0)
 
 
@@ -91,12 +92,12 @@ def pkpo(rows: Rollouts, config: PkpoConfig) -> torch.Tensor:
     wrong = group.size - group.right
     correct = group.reward == 1
     if config.baseline == "loo-1":
-        value = torch.where(correct, k * none_drawn(group.size - 1, wrong, k - 1), 0.0)
+        value = (k * none_drawn(group.size - 1, wrong, k - 1)).masked_fill(~correct, 0.0)
     else:
-        value = torch.where(correct, float(k), k * (1 - none_drawn(group.size - 1, wrong - 1, k - 1)))
+        value = (k * (1 - none_drawn(group.size - 1, wrong - 1, k - 1))).masked_fill(correct, k)
     needed = k
     if config.baseline == "loo":
-        others_wrong = torch.where(correct, wrong, wrong - 1)
+        others_wrong = wrong.where(correct, wrong - 1)
         share = k * group.size / (group.size - 1).clamp(min=1)
         value = value - share * (1 - none_drawn(group.size - 1, others_wrong, k))
         needed = k + 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from differential_smoothing.advantages.groups import tally
 from differential_smoothing.advantages.options import OverGroups, check_flag, check_number
 from differential_smoothing.rollouts import Rollouts
+
+if TYPE_CHECKING:
+    import torch
 
 EPS = 1e-6
 
@@ -31,7 +33,7 @@ def maxrl(rows: Rollouts, config: MaxRLConfig) -> torch.Tensor:
     """
     group = tally(rows)
     value = (group.reward - group.accuracy) / (group.accuracy + EPS)
-    value = torch.where(group.right == 0, -1.0 if config.unbiased else 0.0, value)
+    value = value.masked_fill(group.right == 0, -1.0 if config.unbiased else 0.0)
     return value.masked_fill(~group.scored, 0.0)
 
 
@@ -58,4 +60,4 @@ def f_grpo(rows: Rollouts, config: FGrpoConfig) -> torch.Tensor:
     if not config.active:
         return rows.base
     group = tally(rows)
-    return torch.where(group.scored, (1 - group.accuracy) ** config.gamma * rows.base, rows.base)
+    return ((1 - group.accuracy) ** config.gamma * rows.base).where(group.scored, rows.base)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from differential_smoothing.advantages.groups import mates, same_answer, tally
 from differential_smoothing.advantages.options import OverGroups, check_flag, check_number
@@ -19,6 +18,9 @@ from differential_smoothing.rollouts import (
     reduce_logps,
 )
 from differential_smoothing.smoothing import FlatGroups
+
+if TYPE_CHECKING:
+    import torch
 
 UNLIKELINESS_EPS = 1e-6
 
@@ -59,8 +61,8 @@ def unlikeliness(rows: Rollouts, config: UnlikelinessConfig) -> torch.Tensor:
     level = (others & (logp.unsqueeze(0) == logp.unsqueeze(1))).sum(dim=1)
     rank = (below + level / 2).to(rows.base.dtype)
     count = group_total(ranked.to(rows.base.dtype), rows.groups).clamp(min=1)
-    factor = torch.where(ranked, 1 - config.strength * rank / count, 1.0)
-    shaped = (group.reward * factor).masked_fill(~group.scored, torch.nan)
+    factor = (1 - config.strength * rank / count).masked_fill(~ranked, 1.0)
+    shaped = (group.reward * factor).masked_fill(~group.scored, math.nan)
     value = normalise(shaped, rows.groups, std=True, eps=UNLIKELINESS_EPS)
     return value.masked_fill(~group.mixed, 0.0) if config.flat_groups == "zero" else value
 
@@ -92,7 +94,7 @@ def outcome_batch(rows: Rollouts, config: OutcomeConfig) -> torch.Tensor:
         return rows.base
     group = tally(rows)
     value = rows.base - config.strength * same_answer(rows) / group.size.clamp(min=1)
-    return torch.where(group.scored, value, rows.base)
+    return value.where(group.scored, rows.base)
 
 
 UcbForm = Literal["ucb", "mean", "con"]
@@ -143,7 +145,7 @@ def outcome_historical(rows: Rollouts, config: HistoricalConfig) -> torch.Tensor
     if config.form == "mean":
         others = (tally(rows).size - 1).clamp(min=1)
         offset = (group_total(bonus, rows.groups) - bonus) / others
-    return torch.where(scored, rows.base + config.strength * (bonus - offset), rows.base)
+    return (rows.base + config.strength * (bonus - offset)).where(scored, rows.base)
 
 
 @dataclass(frozen=True)
@@ -168,5 +170,5 @@ def darling(rows: Rollouts, config: DarlingConfig) -> torch.Tensor:
     group = tally(rows)
     others = (group.size - 1).clamp(min=1)
     unlike = (others - same_answer(rows)) / others
-    shaped = (group.reward * unlike).masked_fill(~group.scored, torch.nan)
+    shaped = (group.reward * unlike).masked_fill(~group.scored, math.nan)
     return normalise(shaped, rows.groups, config.std)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from differential_smoothing.advantages.options import OverGroups, check_number
 from differential_smoothing.rollouts import Rollouts
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)

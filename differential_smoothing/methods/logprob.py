@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from differential_smoothing.rollouts import UNSCORABLE, Reduction, Rollouts, check_choice, group_mean, reduce_logps
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -51,5 +53,5 @@ def logprob_bonus(rows: Rollouts, config: LogprobConfig) -> torch.Tensor:
     logp, defined = reduce_logps(rows, config.reduction)
     scored = (rows.correct != UNSCORABLE).unsqueeze(1) & defined
     base = rows.base.unsqueeze(1)
-    shaped = torch.where(scored, base - config.gamma * (logp - group_mean(logp, scored, rows.groups)), base)
+    shaped = (base - config.gamma * (logp - group_mean(logp, scored, rows.groups))).where(scored, base)
     return shaped if config.reduction == "token" else shaped.squeeze(1)

@@ -1,7 +1,8 @@
 """Every method by name, as data: what it does to advantages, with which options, and what it asks of TRL.
 
 Adding one is one entry in `METHODS`; if it is new mathematics, also one function from `Rollouts` and its options to
-advantages (`smoothing.py` is the model). The same method with other options, under a name of its own in an experiment,
+advantages (`smoothing.py` is the model). Such functions use methods of tensors, so that their modules, and this one,
+need torch for type checking alone. The same method with other options, under a name of its own in an experiment,
 is a variant: `ds-grpo@token` is `ds-grpo` with what the experiment says of it.
 """
 
@@ -13,9 +14,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import torch
+from typing import TYPE_CHECKING, Any, Protocol
 
 from differential_smoothing.advantages.passk import PasskConfig, PkpoConfig, passk_training, pkpo
 from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
@@ -35,6 +34,9 @@ from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
 from differential_smoothing.methods.variants import MARK, is_variant, kind
 from differential_smoothing.rollouts import Rollouts
 from differential_smoothing.smoothing import SmoothingConfig, smooth
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Options(Protocol):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from differential_smoothing.advantages.options import OverGroups, check_number
 from differential_smoothing.rollouts import (
@@ -15,6 +15,9 @@ from differential_smoothing.rollouts import (
     group_total,
     reduce_logps,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 EPS = 1e-6
 
@@ -50,10 +53,11 @@ def ucpo(rows: Rollouts, config: UcpoConfig) -> torch.Tensor:
         return rows.base
     logp, defined = (column.squeeze(1) for column in reduce_logps(rows, config.reduction))
     who = (rows.correct == CORRECT) & defined
-    index = torch.unique(rows.groups, return_inverse=True)[1]
-    highest = torch.full_like(logp, -torch.inf).scatter_reduce(0, index, logp.masked_fill(~who, -torch.inf), "amax")
+    index = rows.groups.unique(return_inverse=True)[1]
+    lowest = logp.new_full(logp.shape, -math.inf)
+    highest = lowest.scatter_reduce(0, index, logp.masked_fill(~who, -math.inf), "amax")
     mass = (logp - highest[index]).exp().masked_fill(~who, 0.0)
     inverse = (1 / (mass / group_total(mass, rows.groups)).clamp(min=EPS)).masked_fill(~who, 0.0)
     count = group_total(who.to(rows.base.dtype), rows.groups)
     weight = 1 - config.tau + config.tau * count * (inverse / group_total(inverse, rows.groups))
-    return torch.where(who & (count >= 2), rows.base * weight, rows.base)
+    return (rows.base * weight).where(who & (count >= 2), rows.base)

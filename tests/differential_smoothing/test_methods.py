@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -26,6 +28,14 @@ NAMES = [
     "logprob-bonus",
     "logprob-penalty",
 ]
+
+
+@pytest.mark.parametrize("module", ["differential_smoothing", "differential_smoothing.methods"])
+def test_names_and_options_need_no_torch(module: str) -> None:
+    """What only lists methods or checks their options, as a command's `--help` does, starts at once."""
+    script = f"import sys, {module}; print([name for name in ('torch', 'transformers', 'trl') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_every_promised_method_is_there() -> None:
