@@ -50,8 +50,8 @@ for script in figures/fig_*.py figures/tab_*.py; do
 done
 
 # ── 4. The verdicts, and the notebooks that explain them ─────────────────────────────────────────────────────────
-stage verdicts "the paper's claims one by one" --reads "$OUT/runs/*/seed*/*/eval-heldout.json" \
-               --writes "$OUT/REPRODUCTION.md" -- rl.report --out "$OUT" --experiment "$NAME" --scale "$SCALE"
+stage verdicts "the paper's claims one by one" --reads "$OUT/runs/*/seed*/*/eval-heldout.json" --reads rl/analysis/claims.yaml \
+               --writes "$OUT/claims.json" -- rl.report --out "$OUT" --experiment "$NAME" --scale "$SCALE"
 [[ $QUICK ]] || stage notebooks "every notebook, top to bottom" --module theory.checks --module theory.theorems \
                --reads notebooks --reads theory --reads figures -- repro.notebooks --out "$OUT" --jobs "$JOBS"
 

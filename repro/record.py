@@ -45,14 +45,15 @@ def copies(out: Path, root: Path = ROOT) -> list[tuple[Path, Path]]:
     for source in sorted((out / "figures").glob("*")):
         if source.suffix in EXHIBIT_SUFFIXES:
             found.append((source, root / "figures" / source.name))
-    if (out / "REPRODUCTION.md").is_file():
-        found.append((out / "REPRODUCTION.md", root / "REPRODUCTION.md"))
+    for source, target in ((out / "claims.json", root / "results"), (out / "REPRODUCTION.md", root)):
+        if source.is_file():
+            found.append((source, target / source.name))
     return found
 
 
 def refused(source: Path) -> str | None:
     """Why `source` may not be promoted, or None. Looks at the JSON files, each of which carries or is a manifest."""
-    if source.suffix != ".json":
+    if source.suffix != ".json" or source.name == "claims.json":  # the claims follow from results that have manifests
         return None
     try:
         content = json.loads(source.read_text(encoding="utf-8"))
@@ -86,7 +87,7 @@ def main() -> int:
     for source, target in pairs:
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
-    table, readme = out / "REPRODUCTION-table.md", ROOT / "README.md"
+    table, readme = out / "readme-table.md", ROOT / "README.md"
     if table.is_file():
         write_text(readme, with_verdicts(readme.read_text(encoding="utf-8"), table.read_text(encoding="utf-8")))
     print(f"recorded {len(pairs)} files under results/ and figures/; `git diff` shows what changed")

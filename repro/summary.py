@@ -25,13 +25,15 @@ def theorems(out: Path) -> list[str]:
 
 
 def verdicts(out: Path) -> list[str]:
-    """The claims with their verdicts, from the table that `rl.report` wrote."""
-    path = out / "REPRODUCTION-table.md"
+    """The claims with their verdicts, as `rl.report` judged them."""
+    path = out / "claims.json"
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ") and line.endswith("** |")]
-    return ["The paper's claims:", *(f"  {row[-1].strip('* |'):<58} {row[0]}" for row in rows)]
+    lines = []
+    for claim in json.loads(path.read_text(encoding="utf-8"))["claims"]:
+        verdict = claim["verdict"] + (", preliminary" if claim["preliminary"] else "")
+        lines.append(f"  {verdict:<27} {claim['text']}")
+    return ["The paper's claims:", *lines]
 
 
 def places(out: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is committed is what the committed results say: every exhibit made again from `results/`, every verdict too."""
+"""What is committed is what the committed results say: every exhibit made again from `results/`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import pandas as pd
 import pytest
 
 from repro.manifest import ROOT
-from repro.record import with_verdicts
-from rl import report
 from rl.analysis import results
 
 EXHIBITS = sorted(path.stem for kind in ("fig", "tab") for path in (ROOT / "figures").glob(f"{kind}_*.py"))
@@ -57,12 +55,3 @@ def test_an_exhibit_has_the_numbers_of_the_results_and_is_made_again_when_they_c
         path for flag, glob in pairs if flag == "--reads" and not Path(glob).is_absolute() for path in ROOT.glob(glob)
     }
     assert {folder / "eval-heldout.json" for folder in read} <= watched
-
-
-def test_the_verdicts_are_those_of_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In REPRODUCTION.md and between the marks of the README."""
-    monkeypatch.setattr(sys, "argv", ["rl.report", "--out", str(tmp_path), "--experiment", "countdown"])
-    assert report.main() == 0
-    assert (tmp_path / "REPRODUCTION.md").read_text(encoding="utf-8") == (ROOT / "REPRODUCTION.md").read_text("utf-8")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert with_verdicts(readme, (tmp_path / "REPRODUCTION-table.md").read_text(encoding="utf-8")) == readme

@@ -12,9 +12,7 @@ import pytest
 
 from figures import contest
 from repro.manifest import ROOT
-from rl.analysis.results import load
 from rl.experiments.config import load as config_of
-from rl.report import FURTHER
 
 TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "sed", "tail"]
 
@@ -180,11 +178,3 @@ def test_the_contest_that_the_script_draws_is_the_contest() -> None:
     script = (ROOT / "repro" / "setup.sh").read_text(encoding="utf-8")
     listed = re.findall(r"experiments=\((maze-[^)]*)\)", script)
     assert [tuple(names.split()) for names in listed] == [contest.EXPERIMENTS]
-
-
-def test_the_seeds_of_a_claim_are_those_that_are_recorded() -> None:
-    for name, further in FURTHER.items():
-        recorded = load(name, None, further.scale)
-        for method in {one for claim in further.claims for one in (claim.method, claim.reference)}:
-            if method in recorded.methods(variants=True):
-                assert sorted(recorded.of(method)) == [int(seed) for seed in further.seeds.split(",")], (name, method)

@@ -45,7 +45,7 @@ def missing(text: str, known: set[tuple[float, ...]]) -> list[str]:
 def test_an_interval_in_prose_stands_in_a_table(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     if name == "README.md":
-        text = with_verdicts(text, "")  # what the program writes: test_committed.py
+        text = with_verdicts(text, "")  # what the program writes: tests/rl/test_report.py
     found = intervals(text)
     assert len(found) > 3
     assert missing(text, tabulated()) == []

@@ -35,6 +35,7 @@ def run(tmp_path: Path) -> Path:
         "theory/fig_flows.json": json.dumps(made),
         "figures/fig_flows.csv": "a\n1\n",
         "figures/fig_flows.png": "png",
+        "claims.json": "{}",
         "runs/demo/seed0/grpo/manifest.json": json.dumps(made),
         "runs/demo/seed0/grpo/eval-heldout.json": json.dumps({"manifest": made}),
         "runs/demo/seed0/grpo/eval-heldout-samples.parquet": "large",
@@ -54,6 +55,7 @@ def test_what_is_promoted_and_what_stays_behind(run: Path, tmp_path: Path) -> No
         "results/theory/verify.json",
         "results/theory/fig_flows.csv",
         "results/theory/fig_flows.json",
+        "results/claims.json",
         "figures/fig_flows.csv",
         "figures/fig_flows.png",
         "results/cpu/demo/seed0/grpo/manifest.json",
@@ -75,6 +77,7 @@ def test_a_sampled_evaluation_is_promoted_without_its_samples(tmp_path: Path) ->
 
 
 def test_a_result_without_manifest_is_refused_and_nothing_is_copied(run: Path) -> None:
+    assert record.refused(run / "claims.json") is None  # follows from results, each with its manifest
     (run / "theory/verify.json").write_text("{}")
     done = subprocess.run(
         [sys.executable, "-m", "repro.record", "--out", str(run)], capture_output=True, text=True, cwd=ROOT

@@ -27,7 +27,6 @@ from rl.analysis.comparisons import (
     within,
 )
 from rl.analysis.results import NotRun, ResultError, load
-from rl.report import judge
 
 
 def test_curve_is_the_mean_of_exact_pass_at_k(tmp_path: Path) -> None:
@@ -179,38 +178,3 @@ def test_a_method_that_is_grpo_stopped_earlier_gains_nothing(tmp_path: Path) -> 
         against_early_stopping(results, "alone", 128)
     with pytest.raises(ResultError, match="val/pass@1024; run it again"):
         against_early_stopping(results, "slow", 1024)
-
-
-def found(low: float, high: float, seeds: int = 5) -> dict[str, float]:
-    return {"low": low, "high": high, "seeds": seeds}
-
-
-@pytest.mark.parametrize(
-    ("differences", "wanted", "word"),
-    [
-        ([found(0.1, 0.2), found(0.1, 0.2)], [1, 1], "reproduced"),
-        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, -1], "reproduced"),
-        ([found(0.1, 0.2), found(-0.1, 0.1)], [1, 1], "in part"),
-        ([found(0.1, 0.2), found(-0.2, -0.1)], [1, 1], "mixed"),
-        ([found(-0.1, 0.1), found(-0.2, -0.1)], [1, 1], "contradicted"),
-        ([found(-0.1, 0.1), found(-0.2, 0.1)], [1, 1], "undecided"),
-        ([found(-0.01, 0.004), found(-0.02, 0.001)], [1, 1], "undecided"),
-        ([found(-0.01, 0.004), found(0.0, 0.01)], [1, 1], "equal within 0.01"),
-        ([found(-0.01, 0.004), found(0.001, 0.004)], [1, 1], "in part"),
-        ([found(-0.004, -0.001)], [1], "contradicted"),
-        ([found(0.1, 0.2, seeds=3)], [1], "reproduced (preliminary: fewer than 5 seeds)"),
-        ([found(float("nan"), float("nan"))], [1], "undecided"),
-    ],
-)
-def test_verdict_follows_from_intervals(differences: list[dict[str, float]], wanted: list[int], word: str) -> None:
-    assert judge(differences, wanted, 0.01) == word
-
-
-def test_one_counterexample_contradicts_a_claim_about_all() -> None:
-    sides = [found(0.1, 0.2), found(-0.2, -0.1), found(-0.1, 0.1)]
-    assert judge(sides, [1, 1, 1], 0.01, universal=True) == "contradicted"
-    assert judge([sides[0], sides[2]], [1, 1], 0.01, universal=True) == "in part"
-
-
-def test_without_a_margin_nothing_is_equal() -> None:
-    assert judge([found(-1e-9, 1e-9)], [1]) == "undecided"
