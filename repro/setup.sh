@@ -240,9 +240,9 @@ exhibit() { # name: drawn again only when its own script or the results that it 
     for experiment in ${experiments[@]+"${experiments[@]}"}; do
         where=$scale
         [[ $experiment != *:* ]] || where=${experiment#*:} experiment=${experiment%:*}
-        for source in "$OUT/runs/$experiment" "results/$where/$experiment"; do
-            compgen -G "$source/seed*/*/eval-heldout.json" >/dev/null || continue
-            found=1 reads+=(--reads "$source/seed*/*/eval-heldout.json") && break
+        for source in "$OUT/runs/$experiment/seed*/*/eval-heldout.json" "results/$where/$experiment/*"; do
+            compgen -G "$source" >/dev/null || continue
+            found=1 reads+=(--reads "$source") && break
         done
     done
     if ((${#experiments[@]})) && [[ ! $found && ${experiments[0]} != "$NAME" ]]; then

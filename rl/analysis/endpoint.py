@@ -18,7 +18,6 @@ from differential_smoothing.passk import pass_at_k_exact
 from rl.analysis.comparisons import Quantity, common
 from rl.analysis.results import ResultError, Results, Run, load
 from rl.analysis.statistics import power_of_equality
-from rl.experiments.trajectory import TABLE
 
 # docs/protocols/countdown-saturated.md
 MARGIN, POWER, FEWEST, MOST = 0.01, 0.9, 8, 16
@@ -29,14 +28,13 @@ KS = (1, 1024)
 def at_endpoint(k: int) -> Quantity:
     """Pass@k of each held-out problem, the mean over the evaluations of the run's last fifth.
 
-    Raises ResultError, naming the file, where a run was recorded without evaluations along it.
+    Raises ResultError, naming the run, where it was recorded without evaluations along it.
     """
 
     def of(run: Run) -> np.ndarray:
-        path = run.folder / TABLE
-        if not path.is_file():
-            raise ResultError(f"{path}: missing; the run was made without train.heldout_every")
-        table = pd.read_parquet(path).astype({"problem": str})
+        if run.trajectory.empty:
+            raise ResultError(f"{run.evaluation}: without evaluations along the run; set train.heldout_every")
+        table = run.trajectory.astype({"problem": str})
         mean = pd.Series(pass_at_k_exact(table["C"].to_numpy(), k), table["problem"]).groupby(level=0).mean()
         return mean.loc[run.problems["problem"].astype(str)].to_numpy()
 

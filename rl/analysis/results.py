@@ -1,4 +1,4 @@
-"""Recorded runs, read back: the run at hand, else `results/`. No torch here: exhibits and statistics import this."""
+"""Recorded runs, read back: local runs, else the committed ones in `results/`. No torch here: figures import this."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pandas as pd
 
 from differential_smoothing.methods.variants import is_variant
 from repro.manifest import ROOT, missing_fields
+from rl.analysis import tables
+from rl.experiments import trajectory
 
 SHARED = ("name", "scale", "task", "base", "train", "evaluate")  # what runs must have in common to stand in one exhibit
 
@@ -25,20 +27,24 @@ class NotRun(ResultError):
 
 @dataclass(frozen=True)
 class Run:
-    """One evaluated model: a method (or `base`) with a seed.
-
-    problems: one row per held-out problem (columns: `rl.evaluation.exact`, of a sampled evaluation
-    `rl.evaluation.grading`). metrics: one row per training step (empty for `base`).
-    """
+    """One model: a method (or `base`) with a seed."""
 
     method: str
     seed: int
     folder: Path
+    """The run's own; of a committed run, that of its experiment's tables."""
     config: dict[str, Any]
     manifest: dict[str, Any]
     summary: dict[str, Any]
+    """Of the evaluation; empty where the run is not evaluated yet."""
     problems: pd.DataFrame
+    """One row per held-out problem; columns: `rl.evaluation.exact`, of a sampled evaluation `rl.evaluation.grading`."""
     metrics: pd.DataFrame
+    """One row per training step; empty for `base`."""
+    trajectory: pd.DataFrame
+    """C of each held-out problem at each of the last steps; empty where it was not evaluated along training."""
+    evaluation: str
+    """Where the evaluation stands, for messages."""
 
     @property
     def exact(self) -> bool:
@@ -50,15 +56,10 @@ class Run:
         """The ks at which Pass@k was evaluated, ascending; of an exact evaluation it follows for all others too."""
         return tuple(self.config["evaluate"]["ks"])
 
-    @property
-    def evaluation(self) -> Path:
-        """The file of the evaluation's summary."""
-        return self.folder / f"eval-{self.summary['split']}.json"
-
 
 @dataclass(frozen=True)
 class Results:
-    """All runs of one experiment. origin: `run at hand` or `results`. out: where runs at hand were looked for first."""
+    """Evaluated runs of one experiment. origin: `run at hand` or `results`. out: where local ones were looked for."""
 
     experiment: str
     origin: str
@@ -86,43 +87,88 @@ def _json(path: Path) -> dict[str, Any]:
         raise ResultError(f"{path}: cannot be read ({error})") from None
 
 
-def read_run(folder: Path, split: str = "heldout") -> Run:
-    """Read one run folder. Raises ResultError, naming the file, if something is missing or has no complete manifest."""
-    summary = _json(folder / f"eval-{split}.json")
-    manifest = _json(folder / "manifest.json")
-    for name, found in ((f"eval-{split}.json", summary.get("manifest", {})), ("manifest.json", manifest)):
-        missing = missing_fields(found)
-        if missing:
-            raise ResultError(f"{folder / name}: not drawn, its manifest lacks {', '.join(missing)}")
-    table = folder / f"eval-{split}.parquet"
-    if not table.is_file():
-        raise ResultError(f"{table}: missing; evaluate the run again")
-    rows = folder / "metrics.jsonl"
-    metrics = pd.read_json(rows, lines=True) if rows.is_file() and rows.stat().st_size else pd.DataFrame()
+def _frame(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+
+
+def _whole(manifest: dict[str, Any], where: object) -> dict[str, Any]:
+    missing = missing_fields(manifest)
+    if missing:
+        raise ResultError(f"{where}: not drawn, its manifest lacks {', '.join(missing)}")
+    return manifest
+
+
+def _config(manifest: dict[str, Any], summary: dict[str, Any] | None) -> dict[str, Any]:
+    """What the run was made with; how it was evaluated may be newer."""
+    evaluated = {"evaluate": summary["manifest"]["config"]["evaluate"]} if summary else {}
+    return {**manifest["config"], **evaluated}
+
+
+def read_run(folder: Path) -> Run:
+    """Read the folder of a local run, which need not be evaluated yet.
+
+    Raises ResultError, naming the file, if something is missing or has no complete manifest.
+    """
+    path, table, rows = folder / "eval-heldout.json", folder / "eval-heldout.parquet", folder / "metrics.jsonl"
+    manifest, summary = _whole(_json(folder / "manifest.json"), folder / "manifest.json"), {}
+    if path.is_file():
+        summary = _json(path)
+        _whole(summary.get("manifest", {}), path)
+        if not table.is_file():
+            raise ResultError(f"{table}: missing; evaluate the run again")
+    has_rows = rows.is_file() and rows.stat().st_size
     return Run(
         method=folder.name,
         seed=int(folder.parent.name.removeprefix("seed")),
         folder=folder,
-        config={**manifest["config"], "evaluate": summary["manifest"]["config"]["evaluate"]},  # may be newer
+        config=_config(manifest, summary),
         manifest=manifest,
         summary=summary,
-        problems=pd.read_parquet(table),
-        metrics=metrics,
+        problems=_frame(table) if summary else pd.DataFrame(),
+        metrics=pd.read_json(rows, lines=True, precise_float=True) if has_rows else pd.DataFrame(),
+        trajectory=_frame(folder / trajectory.TABLE),
+        evaluation=str(path),
     )
 
 
-def load(experiment: str, out: Path | None, scale: str = "cpu", split: str = "heldout") -> Results:
-    """Every evaluated run of `experiment`: those under `out`, or, where there is none, the committed ones.
+def committed(experiment: str, scale: str) -> list[Run]:
+    """The evaluated runs of `experiment` in `results/`."""
+    folder = tables.folder_of(ROOT / "results", scale, experiment)
+    runs = []
+    for (name, seed, method), stored in tables.read(folder).items():
+        if name == experiment and stored.evaluation is not None:
+            where = f"{folder / 'evaluations.parquet'} ({method}, seed {seed})"
+            for found in (stored.manifest, stored.evaluation.get("manifest", {})):
+                _whole(found, where)
+            rows = {table: stored.tables.get(table, pd.DataFrame()) for table in tables.TABLES}
+            runs.append(
+                Run(
+                    method=method,
+                    seed=seed,
+                    folder=folder,
+                    config=_config(stored.manifest, stored.evaluation),
+                    manifest=stored.manifest,
+                    summary=stored.evaluation,
+                    problems=rows["evaluations"],
+                    metrics=rows["metrics"],
+                    trajectory=rows["trajectories"],
+                    evaluation=where,
+                )
+            )
+    return runs
+
+
+def load(experiment: str, out: Path | None, scale: str = "cpu") -> Results:
+    """Every evaluated run of `experiment`: the local ones under `out`, or, where there is none, the committed ones.
 
     Raises NotRun if there is no run at all, ResultError if one is incomplete or two differ in more than the method.
     """
-    places = {"run at hand": out / "runs"} if out is not None else {}
-    for origin, base in (places | {"results": ROOT / "results" / scale}).items():
-        folders = sorted(path.parent for path in (base / experiment).glob(f"seed*/*/eval-{split}.json"))
-        if folders:
-            runs = tuple(read_run(folder, split) for folder in folders)
-            _one_regime(runs)
-            return Results(experiment, origin, runs, out)
+    local = sorted((out / "runs" / experiment).glob("seed*/*/eval-heldout.json")) if out is not None else []
+    found = [read_run(path.parent) for path in local] or committed(experiment, scale)
+    if found:
+        runs = tuple(sorted(found, key=lambda run: (run.seed, run.method)))
+        _one_regime(runs)
+        return Results(experiment, "run at hand" if local else "results", runs, out)
     command = sweep_command(experiment, scale)
     remedy = f"{command} makes its results" if command else f"no experiment of the scale {scale} is called so"
     raise NotRun(f"{experiment}: not run; {remedy}")
@@ -142,7 +188,9 @@ def _one_regime(runs: tuple[Run, ...]) -> None:
     for run in runs[1:]:
         for part in SHARED:
             if _today(run.config, part) != _today(first.config, part):
-                raise ResultError(f"{run.folder}: its `{part}` differs from that of {first.folder}; run it again")
+                raise ResultError(
+                    f"{run.evaluation}: its `{part}` differs from that of {first.evaluation}; run it again"
+                )
 
 
 EARLIER: dict[str, dict[str, Any]] = {"task": {"split": "drawn"}, "train": {"heldout_every": 0}}

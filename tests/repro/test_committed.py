@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from repro.manifest import ROOT
-from rl.analysis import results
+from rl.analysis import tables
 
 EXHIBITS = sorted(path.stem for kind in ("fig", "tab") for path in (ROOT / "figures").glob(f"{kind}_*.py"))
 
@@ -32,10 +32,10 @@ exhibit "$2"
 def test_an_exhibit_has_the_numbers_of_the_results_and_is_made_again_when_they_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """What `paper_repro.sh` watches for it holds every run that it reads."""
+    """What `paper_repro.sh` watches for it holds every table that it reads."""
     read: set[Path] = set()
-    inner = results.read_run
-    monkeypatch.setattr(results, "read_run", lambda folder, *rest: (read.add(folder), inner(folder, *rest))[1])
+    inner = tables.read
+    monkeypatch.setattr(tables, "read", lambda folder: (read.add(folder), inner(folder))[1])
     monkeypatch.setattr(sys, "argv", [name, "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as done:
         runpy.run_path(str(ROOT / "figures" / f"{name}.py"), run_name="__main__")
@@ -54,4 +54,4 @@ def test_an_exhibit_has_the_numbers_of_the_results_and_is_made_again_when_they_c
     watched = {
         path for flag, glob in pairs if flag == "--reads" and not Path(glob).is_absolute() for path in ROOT.glob(glob)
     }
-    assert {folder / "eval-heldout.json" for folder in read} <= watched
+    assert {path for folder in read for path in folder.iterdir()} <= watched

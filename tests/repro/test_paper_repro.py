@@ -12,6 +12,7 @@ import pytest
 
 from figures import contest
 from repro.manifest import ROOT
+from rl.analysis.results import committed
 from rl.experiments.config import load as config_of
 
 TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "sed", "tail"]
@@ -162,8 +163,9 @@ def test_full_makes_every_run_that_is_recorded_and_none_that_cannot_be(paper: Pa
         for method in methods.split(","):
             config.method(method)
             made |= {(config.name, seed, method) for seed in seeds.split(",")}
-    runs = ROOT.glob("results/cpu/*/seed*/*/eval-heldout.json")
-    recorded = {(path.parts[-4], path.parts[-3].removeprefix("seed"), path.parts[-2]) for path in runs}
+    runs = (committed(path.parent.name, "cpu") for path in ROOT.glob("results/cpu/*/evaluations.parquet"))
+    recorded = {(run.config["name"], str(run.seed), run.method) for found in runs for run in found}
+    assert len(recorded) > 200
     assert {one for one in recorded if one[2] != "base"} - made == set()
 
 

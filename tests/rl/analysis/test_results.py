@@ -56,7 +56,7 @@ def test_a_result_without_a_full_manifest_is_refused_by_name(tmp_path: Path, fie
 def test_runs_of_another_config_are_refused_by_name(tmp_path: Path) -> None:
     write_run(tmp_path, "base", 0, np.full(5, 0.2))
     write_run(tmp_path, "grpo", 0, np.full(5, 0.3), shared={"train": {"steps": 99}})
-    with pytest.raises(ResultError, match=r"seed0.grpo: its `train` differs"):
+    with pytest.raises(ResultError, match=r"seed0.grpo.eval-heldout.json: its `train` differs"):
         load("demo", tmp_path)
 
 
@@ -67,7 +67,7 @@ def test_run_from_before_a_setting_stands_beside_one_with_its_earlier_value(tmp_
     write_run(tmp_path, "grpo", 2, np.array([0.5]), shared={"task": task, "train": {**train, "heldout_every": 0}})
     assert len(load("demo", tmp_path).runs) == 3
     write_run(tmp_path, "grpo", 3, np.array([0.5]), shared={"task": {**task, "split": "shuffled"}, "train": train})
-    with pytest.raises(ResultError, match=r"seed3.grpo: its `task` differs"):
+    with pytest.raises(ResultError, match=r"seed3.grpo.eval-heldout.json: its `task` differs"):
         load("demo", tmp_path)
 
 

@@ -23,11 +23,12 @@ from scipy import stats
 from repro.manifest import ROOT
 from rl import tasks
 from rl.analysis.results import EARLIER
+from rl.analysis.results import load as recorded_runs
 from rl.experiments.config import load
 from rl.tasks import _classes, _maze_grid, countdown_words, linear, maze
 from rl.tasks._linear_routes import Equation, collected, primitive
 
-CPU, RESULTS = ROOT / "rl" / "experiments" / "cpu", ROOT / "results" / "cpu"
+CPU = ROOT / "rl" / "experiments" / "cpu"
 MAZES = ("maze-perfect", "maze-looped", "maze-misled")
 RECORDED = ("linear", *MAZES)
 LEAKFREE = [f"{name}-leakfree" for name in RECORDED]
@@ -70,13 +71,13 @@ def test_the_recorded_runs_keep_their_split(name: str) -> None:
         "maze-misled": looped,
     }
     assert {split: _digest(problems) for split, problems in _splits(name).items()} == before[name]
-    recorded = pd.read_parquet(RESULTS / name / "seed0" / "grpo" / "eval-heldout.parquet")
+    recorded = recorded_runs(name, None).of("grpo")[0].problems
     assert [one.id for one in _splits(name)["heldout"]] == recorded["problem"].tolist()
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_recorded_manifest_says_the_same_as_its_experiment_today(name: str) -> None:
-    manifest = json.loads((RESULTS / name / "seed0" / "grpo" / "manifest.json").read_text(encoding="utf-8"))
+    manifest = recorded_runs(name, None).of("grpo")[0].manifest
     assert "split" not in manifest["config"]["task"]
     today = load(CPU / f"{name}.yaml").record()["task"]
     assert EARLIER["task"] | manifest["config"]["task"] == today

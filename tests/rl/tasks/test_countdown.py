@@ -5,17 +5,17 @@ from fractions import Fraction
 from itertools import permutations, product
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.manifest import ROOT
 from rl import tasks
+from rl.analysis.results import load as recorded_runs
 from rl.experiments.config import load
 from rl.tasks import _countdown_forms, _countdown_parser, countdown
 
-EXPERIMENTS, RESULTS = ROOT / "rl" / "experiments", ROOT / "results"
+EXPERIMENTS = ROOT / "rl" / "experiments"
 SMALL = countdown.CountdownConfig(
     numbers=3, max_number=8, max_target=30, problems=900, validation=50, heldout=100, seed=3
 )
@@ -183,7 +183,7 @@ def test_shuffled_splits_are_of_one_distribution_and_drawn_ones_are_not():
 
 def test_the_drawn_split_is_still_that_of_the_recorded_runs():
     task = load(EXPERIMENTS / "cpu" / "countdown.yaml").task
-    recorded = pd.read_parquet(RESULTS / "cpu" / "countdown" / "seed0" / "grpo" / "eval-heldout.parquet")
+    recorded = recorded_runs("countdown", None).of("grpo")[0].problems
     assert [one.id for one in countdown.splits(task)["heldout"]] == recorded["problem"].tolist()
 
 
