@@ -97,13 +97,3 @@ def options(run: Run, usual: Mapping[str, Any] | None = None) -> str:
     chosen = run.config.get("method", {}).items()
     left_out = (usual or {}).items()
     return ", ".join(f"{key} {value}" for key, value in chosen if key != "name" and (key, value) not in left_out)
-
-
-def with_interval(found: dict[str, Any], sign: str = "") -> str:
-    """`0.428 [0.411, 0.445]` from an interval of `rl.analysis.comparisons`; sign `+` shows the sign of a difference.
-
-    Where there is no interval, as over a single seed, that is said.
-    """
-    if found["low"] != found["low"]:
-        return f"{found['mean']:{sign}.3f} (one seed)"
-    return f"{found['mean']:{sign}.3f} [{found['low']:{sign}.3f}, {found['high']:{sign}.3f}]"

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from figures.cells import numeric
 from repro.files import replacing, write_text
 
 COLUMN = 3.4  # inches: the width of one column of a two-column paper
@@ -130,7 +131,10 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def save_table(name: str, frame: pd.DataFrame, out: Path, caption: str) -> None:
-    """Write `<out>/figures/<name>` as CSV, Markdown (caption, then table) and TeX (booktabs, without a float)."""
+    """Write `<out>/figures/<name>` as Markdown (caption, then table), TeX (booktabs, without a float) and CSV.
+
+    The CSV has the numbers behind the cells (see `figures.cells`).
+    """
     folder = Path(out) / "figures"
     texts = frame.map(_text)
     lines = [_markdown(map(str, frame.columns)), "|" + " --- |" * len(frame.columns)]
@@ -144,7 +148,7 @@ def save_table(name: str, frame: pd.DataFrame, out: Path, caption: str) -> None:
         f"% {caption}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head} \\\\\n\\midrule\n{body}\\bottomrule\n"
         "\\end{tabular}\n",
     )
-    write_text(folder / f"{name}.csv", to_csv(frame))
+    write_text(folder / f"{name}.csv", to_csv(numeric(frame)))
 
 
 def _markdown(cells: Iterable[str]) -> str:

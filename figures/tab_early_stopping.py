@@ -6,8 +6,8 @@ import sys
 
 import pandas as pd
 
+from figures.cells import estimate, number
 from figures.contest import Contest, table
-from figures.rl_exhibit import with_interval
 from rl.analysis.comparisons import against_early_stopping, common
 
 KS = (128, 1024)
@@ -20,11 +20,11 @@ def frame(contest: Contest) -> pd.DataFrame:
     for name, results in contest.items():
         there = results.methods()
         for method in (one for one in there if one not in ("base", "grpo")):
-            row = {"task": name, "method": method, "seeds": str(len(common(results, method, "grpo")))}
+            row = {"task": name, "method": method, "seeds": len(common(results, method, "grpo"))}
             for reference in (one for one in REFERENCES if one in there and one != method):
                 found = {k: against_early_stopping(results, method, k, reference) for k in KS}
-                row[f"{reference} stopped at step"] = f"{found[KS[0]]['step']:.0f}"
-                row |= {f"Pass@{k} − {reference}'s": with_interval(found[k], "+") for k in KS}
+                row[f"{reference} stopped at step"] = number(found[KS[0]]["step"], ".0f")
+                row |= {f"Pass@{k} − {reference}'s": estimate(found[k], "+") for k in KS}
             rows.append(row)
     return pd.DataFrame(rows).fillna("")
 

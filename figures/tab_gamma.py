@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from figures.cells import estimate
 from figures.contest import Contest, table
-from figures.rl_exhibit import with_interval
 from rl.analysis.comparisons import common, difference, pass_at
 from rl.analysis.results import NotRun, Results, load
 
@@ -36,11 +36,11 @@ def _row(results: Results, method: str) -> dict[str, Any]:
     }
     for name, column in LOGGED.items():
         row[name] = float(np.mean([run.metrics[column].dropna().mean() for run in runs.values()]))
-    row["seeds"] = str(len(common(results, method, "grpo")))
+    row["seeds"] = len(common(results, method, "grpo"))
     large = max(k for k in results.runs[0].ks if k <= LARGE_K)
     for name, k in (("ΔPass@1 to grpo", 1), ("ΔPass@k to grpo", large)):
-        row[name] = with_interval(difference(results, method, "grpo", pass_at(k)), "+")
-    return row | {"k": str(large)}
+        row[name] = estimate(difference(results, method, "grpo", pass_at(k)), "+")
+    return row | {"k": large}
 
 
 def frame(contest: Contest) -> pd.DataFrame:

@@ -7,16 +7,17 @@ from typing import Any
 
 import pandas as pd
 
+from figures.cells import Cell, estimate
 from figures.contest import Contest, table
-from figures.rl_exhibit import options, with_interval
+from figures.rl_exhibit import options
 from rl.analysis.comparisons import difference, interval, pass_at
 from rl.analysis.results import Results
 
 KS = (1, 128, 1024)
 
 
-def _against(results: Results, method: str, reference: str, k: int) -> str:
-    return with_interval(difference(results, method, reference, pass_at(k)), "+")
+def _against(results: Results, method: str, reference: str, k: int) -> Cell:
+    return estimate(difference(results, method, reference, pass_at(k)), "+")
 
 
 def frame(contest: Contest) -> pd.DataFrame:
@@ -26,9 +27,9 @@ def frame(contest: Contest) -> pd.DataFrame:
         for method in results.methods():
             runs = results.of(method)
             chosen = options(next(iter(runs.values())))
-            row: dict[str, Any] = {"task": name, "method": method, "options": chosen, "seeds": str(len(runs))}
+            row: dict[str, Any] = {"task": name, "method": method, "options": chosen, "seeds": len(runs)}
             for k in KS:
-                row[f"Pass@{k}"] = with_interval(interval([pass_at(k)(run) for run in runs.values()]))
+                row[f"Pass@{k}"] = estimate(interval([pass_at(k)(run) for run in runs.values()]))
             for k in KS:
                 row[f"Δ@{k} to grpo"] = "" if method == "grpo" else _against(results, method, "grpo", k)
             if "ds-grpo" in results.methods():

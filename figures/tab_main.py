@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pandas as pd
 
-from figures.rl_exhibit import table, with_interval
+from figures.cells import estimate
+from figures.rl_exhibit import table
 from rl.analysis.comparisons import Quantity, column, difference, interval, pass_at
 from rl.analysis.results import Results
 
@@ -26,14 +28,14 @@ def rows_for(results: Results, methods: list[str], references: tuple[str, ...] =
     rows = []
     for method in methods:
         runs = results.of(method)
-        row = {"method": method, "seeds": str(len(runs))}
+        row: dict[str, Any] = {"method": method, "seeds": len(runs)}
         for name, quantity in QUANTITIES.items():
-            row[name] = with_interval(interval([quantity(run) for run in runs.values()]))
+            row[name] = estimate(interval([quantity(run) for run in runs.values()]))
         for reference in references:
             for name in ("Pass@1", "Pass@1024"):
                 same = method == reference
                 found = None if same else difference(results, method, reference, QUANTITIES[name])
-                row[f"Δ{name} to {reference}"] = with_interval(found, "+") if found else ""
+                row[f"Δ{name} to {reference}"] = estimate(found, "+") if found else ""
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from figures.rl_exhibit import model_name, table, with_interval
+from figures.cells import Cell, estimate, number
+from figures.rl_exhibit import model_name, table
 from repro.manifest import ROOT
 from rl.analysis.comparisons import Quantity, benchmarks, column, common, interval, pass_at, within
 from rl.analysis.results import NotRun, ResultError, Results, Run, load
@@ -49,29 +50,31 @@ def _row(part: Results, benchmark: str, method: str) -> dict[str, Any]:
     row = {
         "model": model_name(part),
         "benchmark": benchmark,
-        "problems": str(len(next(iter(runs.values())).problems)),
+        "problems": number(len(next(iter(runs.values())).problems), "d"),
         "method": method,
-        "seeds": str(len(runs)),
+        "seeds": number(len(runs), "d"),
         "Pass@1": _mean(runs, pass_at(1)),
-        "k": str(k),
+        "k": number(k, "d"),
         "Pass@k": _mean(runs, pass_at(k)),
     }
     for name, size in (("ΔPass@1", 1), ("ΔPass@k", k)):
         row[f"{name} to {REFERENCE}"] = "" if method == REFERENCE else _difference(part, method, size)
     row["distinct correct routes in k"] = _mean(runs, column(f"distinct_{k}")) if routes else "not told apart"
     for name, reasons in FAILED.items():
-        row[f"{name} (%)"] = f"{100 * np.mean([_share(run, benchmark, reasons) for run in runs.values()]):.2g}"
+        row[f"{name} (%)"] = number(
+            100 * float(np.mean([_share(run, benchmark, reasons) for run in runs.values()])), ".2g"
+        )
     return row
 
 
-def _mean(runs: dict[int, Run], quantity: Quantity) -> str:
-    return with_interval(interval([quantity(run) for run in runs.values()]))
+def _mean(runs: dict[int, Run], quantity: Quantity) -> Cell:
+    return estimate(interval([quantity(run) for run in runs.values()]))
 
 
-def _difference(part: Results, method: str, k: int) -> str:
+def _difference(part: Results, method: str, k: int) -> Cell:
     seeds = common(part, method, REFERENCE)
     ours, theirs = ([pass_at(k)(part.of(which)[seed]) for seed in seeds] for which in (method, REFERENCE))
-    return with_interval(interval(ours, theirs), "+")
+    return estimate(interval(ours, theirs), "+")
 
 
 def _share(run: Run, benchmark: str, reasons: tuple[str, ...]) -> float:
@@ -100,7 +103,7 @@ def _of_paper(planned: dict[str, Any], shown: Results) -> list[dict[str, Any]]:
                 "model": Path(planned["base"]["checkpoint"]["model"]).name,
                 "benchmark": ", ".join(planned["task"]["benchmarks"]),
                 "method": ", ".join(left),
-                "Pass@1": "not run",
+                "Pass@1": Cell("not run", {" n": 0}),
             }
         )
     return rows

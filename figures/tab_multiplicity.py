@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pandas as pd
 
-from figures.rl_exhibit import table, with_interval
+from figures.cells import estimate
+from figures.rl_exhibit import table
 from rl.analysis.comparisons import column, common, interval, pass_at
 from rl.analysis.results import Results, Run
 
@@ -33,8 +34,8 @@ def frame(results: Results) -> pd.DataFrame:
                 ours, theirs = (
                     [_within(results.of(which)[seed], k, *bounds) for seed in seeds] for which in (method, "grpo")
                 )
-                row[f"Pass@{k}"] = with_interval(interval(ours))
-                row[f"ΔPass@{k} to grpo"] = "" if method == "grpo" else with_interval(interval(ours, theirs), "+")
+                row[f"Pass@{k}"] = estimate(interval(ours))
+                row[f"ΔPass@{k} to grpo"] = "" if method == "grpo" else estimate(interval(ours, theirs), "+")
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pandas as pd
 
+from figures.cells import estimate, number
 from figures.contest import Contest, table
-from figures.rl_exhibit import with_interval
 from rl.analysis.comparisons import over_seeds
 from rl.analysis.prediction import across_problems, foreseen, gain, gaps
 
@@ -19,21 +19,21 @@ def frame(contest: Contest) -> pd.DataFrame:
     """Rows (task, method): the base's gap, what T7 foresees, the gain in log-odds over GRPO, and whether it fits."""
     rows = []
     for name, results in contest.items():
-        measured = over_seeds(gaps(results))
+        measured = {**over_seeds(gaps(results)), "seeds": len(gaps(results))}
         solutions = float(np.mean(next(iter(results.of("base").values())).problems["solutions"]))
         for method in (method for method in results.methods() if method in PENALTY):
             found, problems = gain(results, method), across_problems(results, method)
             rows.append(
                 {
                     "task": name,
-                    "solutions a problem": f"{solutions:.1f}",
-                    "gap E_I − E_K of the base (nats)": with_interval(measured, "+"),
+                    "solutions a problem": number(solutions, ".1f"),
+                    "gap E_I − E_K of the base (nats)": estimate(measured, "+"),
                     "foreseen to help": "bonus" if measured["mean"] > 0 else "penalty",
                     "method": method,
                     "seeds": problems["seeds"],
-                    "logit C − GRPO's (nats)": with_interval(found, "+"),
+                    "logit C − GRPO's (nats)": estimate(found, "+"),
                     "sign": foreseen(measured, found, PENALTY[method]),
-                    "rank correlation across problems": with_interval(problems, "+"),
+                    "rank correlation across problems": estimate(problems, "+"),
                 }
             )
     return pd.DataFrame(rows)

@@ -29,10 +29,11 @@ def gaps(results: Results) -> list[float]:
     return [float(np.nanmean(gap(run))) for _, run in sorted(results.of("base").items())]
 
 
-def gain(results: Results, method: str) -> dict[str, float]:
+def gain(results: Results, method: str) -> dict[str, Any]:
     """logit C(method) − logit C(GRPO), C the mean over problems: mean and 95% t-interval over common seeds."""
     seeds = common(results, method, "grpo")
-    return over_seeds([_logit(results.of(method)[seed]) - _logit(results.of("grpo")[seed]) for seed in seeds])
+    found = [_logit(results.of(method)[seed]) - _logit(results.of("grpo")[seed]) for seed in seeds]
+    return {**over_seeds(found), "seeds": len(seeds)}
 
 
 def _logit(run: Run) -> float:
