@@ -1,4 +1,4 @@
-"""From recorded runs to statements with intervals: curves, paired differences, verdicts. Pure functions on data frames.
+"""From recorded runs to estimates with intervals: curves, paired differences. Pure functions on data frames.
 
 Two sources of variation are kept apart. Seeds: each has its own base model, and a t-interval over the seeds' own
 numbers says how sure the ranking is for a new base model. Problems: a paired bootstrap over held-out problems says how
@@ -19,7 +19,7 @@ from rl.analysis.results import NotRun, ResultError, Results, Run
 from rl.analysis.statistics import holm, paired_bootstrap, t_interval, t_test
 
 Quantity = Callable[[Run], np.ndarray]  # one number per held-out problem
-CONTEST_SEEDS = 3  # what the contest asks of a method at least
+COMPARED_SEEDS = 3  # that a method needs to be compared with the others
 
 
 def pass_at(k: int) -> Quantity:
@@ -108,10 +108,16 @@ def common(results: Results, *methods: str) -> list[int]:
     return seeds
 
 
+def by_seed(results: Results, method: str, seeds: Sequence[int], quantity: Quantity) -> list[np.ndarray]:
+    """The quantity of each problem, (problems,) for each seed."""
+    runs = results.of(method)
+    return [quantity(runs[seed]) for seed in seeds]
+
+
 def contestants(results: Results, reference: str = "grpo") -> list[str]:
-    """The methods with `CONTEST_SEEDS` seeds in common with `reference`, or all of its seeds where it has fewer."""
+    """The methods with `COMPARED_SEEDS` seeds in common with `reference`, or all of its seeds where it has fewer."""
     seeds = set(results.of(reference))
-    wanted = min(CONTEST_SEEDS, len(seeds))
+    wanted = min(COMPARED_SEEDS, len(seeds))
     return [name for name in results.methods() if len(seeds & set(results.of(name))) >= wanted]
 
 
@@ -121,8 +127,8 @@ def curves(results: Results, methods: Sequence[str], ks: Sequence[int], referenc
     for method in methods:
         seeds = common(results, method, reference or method)
         for k in ks:
-            ours = [pass_at(k)(results.of(method)[seed]) for seed in seeds]
-            theirs = [pass_at(k)(results.of(reference)[seed]) for seed in seeds] if reference else None
+            ours = by_seed(results, method, seeds, pass_at(k))
+            theirs = by_seed(results, reference, seeds, pass_at(k)) if reference else None
             rows.append({"method": method, "k": k, **interval(ours, theirs)})
     return pd.DataFrame(rows)
 
@@ -130,8 +136,7 @@ def curves(results: Results, methods: Sequence[str], ks: Sequence[int], referenc
 def paired(results: Results, method: str, reference: str, quantity: Quantity) -> dict[str, float]:
     """`method` − `reference` on their common seeds: mean, 95% t-interval over seeds, p, bootstrap over problems."""
     seeds = common(results, method, reference)
-    first = [quantity(results.of(method)[seed]) for seed in seeds]
-    second = [quantity(results.of(reference)[seed]) for seed in seeds]
+    first, second = (by_seed(results, one, seeds, quantity) for one in (method, reference))
     differences = [float(np.nanmean(a) - np.nanmean(b)) for a, b in zip(first, second)]
     seeds_say = t_interval(differences)
     # problems are the same for every seed: average over seeds first, then resample problems
@@ -153,7 +158,7 @@ def paired(results: Results, method: str, reference: str, quantity: Quantity) ->
 def difference(results: Results, method: str, reference: str, quantity: Quantity) -> dict[str, Any]:
     """`method` − `reference` on common seeds, with its interval (see `interval`)."""
     seeds = common(results, method, reference)
-    return interval(*([quantity(results.of(which)[seed]) for seed in seeds] for which in (method, reference)))
+    return interval(*(by_seed(results, one, seeds, quantity) for one in (method, reference)))
 
 
 def comparison(
@@ -196,15 +201,6 @@ def samples_to_reach(correctness: np.ndarray, target: float) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if reached(middle) else (middle, high)
     return float(np.exp(high))
-
-
-def verdict(low: float, high: float) -> str:
-    """What the interval of a difference says: `higher`, `lower`, else `no difference shown`."""
-    if low > 0:
-        return "higher"
-    if high < 0:
-        return "lower"
-    return "no difference shown"
 
 
 def early_stopped(trace: pd.DataFrame, pass1: float, quantity: str) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from rl.analysis.comparisons import common, over_seeds
 from rl.analysis.results import Results, Run
+from rl.analysis.verdicts import OPPOSITE, Status, status
 
 
 def gap(base: Run) -> np.ndarray:
@@ -60,13 +61,8 @@ def across_problems(results: Results, method: str) -> dict[str, Any]:
 
 
 def foreseen(gap_interval: dict[str, float], gain_interval: dict[str, float], penalty: bool) -> str:
-    """`as foreseen`, `against`, or `undecided` where the interval of the gap or of the gain holds zero."""
-    sign = -1 if penalty else 1
-    expected, found = (_side(interval) for interval in (gap_interval, gain_interval))
-    if not expected or not found:
+    """`as foreseen`, `against`, or `undecided` where the interval of the gap or of the gain includes 0."""
+    expected, found = (status(one["low"], one["high"]) for one in (gap_interval, gain_interval))
+    if Status.UNDECIDED in (expected, found):
         return "undecided"
-    return "as foreseen" if sign * expected == found else "against"
-
-
-def _side(interval: dict[str, float]) -> int:
-    return 1 if interval["low"] > 0 else -1 if interval["high"] < 0 else 0
+    return "as foreseen" if found == (OPPOSITE[expected] if penalty else expected) else "against"

@@ -23,7 +23,6 @@ from rl.analysis.comparisons import (
     interval,
     pass_at,
     samples_to_reach,
-    verdict,
     within,
 )
 from rl.analysis.results import NotRun, ResultError, load
@@ -96,7 +95,7 @@ def test_identical_methods_show_no_difference(tmp_path: Path) -> None:
         write_run(tmp_path, "grpo", seed, values)
         write_run(tmp_path, "ds-grpo", seed, np.clip(values + rng.normal(0, 0.01, 30), 0, 1))
     frame = comparison(load("demo", tmp_path), "grpo", {"Pass@1": pass_at(1)})
-    assert verdict(*frame[["low", "high"]].iloc[0]) == "no difference shown"
+    assert frame["low"].iloc[0] < 0 < frame["high"].iloc[0]
 
 
 def test_a_clear_difference_is_seen_and_primary_p_is_not_corrected(tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_a_clear_difference_is_seen_and_primary_p_is_not_corrected(tmp_path: Pat
         load("demo", tmp_path), "grpo", {"Pass@1": pass_at(1), "Pass@64": pass_at(64)}, primary=["ds-grpo:Pass@1"]
     )
     ours = frame[frame["method"] == "ds-grpo"].set_index("quantity")
-    assert verdict(*ours.loc["Pass@1", ["low", "high"]]) == "higher"
+    assert ours.loc["Pass@1", "low"] > 0
     assert ours.loc["Pass@1", "p_holm"] == ours.loc["Pass@1", "p"]
     assert ours.loc["Pass@64", "p_holm"] >= ours.loc["Pass@64", "p"]
 
