@@ -1,4 +1,4 @@
-"""`python -m repro.record`: publish finished local results: `results/`, `figures/`, REPRODUCTION.md.
+"""`python -m repro.record`: publish finished local results: `results/`, `figures/out/`, REPRODUCTION.md.
 
 Runs go into the tables of their experiment (`rl.analysis.tables`), one by one as they finish: those recorded before
 stay. Weights, checkpoints and samples stay behind. A result without a complete manifest is refused by name.
@@ -35,7 +35,7 @@ def copies(out: Path, root: Path = ROOT) -> list[tuple[Path, Path]]:
         found.append((bench, root / "results" / ("gpu" if on_gpu else "cpu") / "bench" / bench.name))
     for source in sorted((out / "figures").glob("*")):
         if source.suffix in EXHIBIT_SUFFIXES:
-            found.append((source, root / "figures" / source.name))
+            found.append((source, root / "figures" / "out" / source.name))
     for source, target in ((out / "claims.json", root / "results"), (out / "REPRODUCTION.md", root)):
         if source.is_file():
             found.append((source, target / source.name))
@@ -130,7 +130,7 @@ def main() -> int:
     except ResultError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"recorded {runs} runs and {files} files under results/ and figures/; `git diff` shows what changed")
+    print(f"recorded {runs} runs and {files} files under results/ and figures/out/; `git diff` shows what changed")
     return 0
 
 

@@ -14,7 +14,7 @@ bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
                    at the paper scale also runs/NAME, one experiment alone; with --full search, search/NAME, runs/others, runs/NAME
   --jobs N         processes side by side (default: the number of cores)
   --out DIR        where everything goes (default: build)
-  --record         then promote the finished results to results/ and figures/
+  --record         then promote the finished results to results/ and figures/out/
   --compare        then hold the results against those committed in results/
   --help           this text
 TEXT

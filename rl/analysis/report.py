@@ -52,7 +52,7 @@ LIMITS = """## What a reader must not conclude
 - At the gpu scale the base model overfits its training problems (its first rewards lie far above its held-out Pass@1),
   so training could gain little; its settings were not tuned (`rl/experiments/gpu/REGIME.md`).
 - A method above at Pass@1024 and below at Pass@1 makes another trade-off, which GRPO stopped earlier may offer too:
-  `figures/tab_early_stopping.md` compares every method with that.
+  `figures/out/tab_early_stopping.md` compares every method with that.
 - A difference whose CI includes 0 is not evidence of equality.
 - The theorems are about tabular policies. The bridge tests show that the trainer's expected step is theirs on a tabular
   model; with shared parameters they are a guide, not a guarantee.

@@ -12,7 +12,7 @@ from figures.cells import Cell, estimate, number, numeric
 from repro.manifest import ROOT
 
 FOUND = {"mean": 0.0126, "low": -1 / 3, "high": 0.5, "seeds": 3}
-TABLES = sorted(path for path in (ROOT / "figures").glob("tab_*.csv") if path.stem != "tab_settings")
+TABLES = sorted(path for path in (ROOT / "figures" / "out").glob("tab_*.csv") if path.stem != "tab_settings")
 
 
 def test_text_for_people_and_numbers_for_programs() -> None:

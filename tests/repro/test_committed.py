@@ -40,7 +40,7 @@ def test_an_exhibit_has_the_numbers_of_the_results_and_is_made_again_when_they_c
     with pytest.raises(SystemExit) as done:
         runpy.run_path(str(ROOT / "figures" / f"{name}.py"), run_name="__main__")
     assert done.value.code == 0
-    made, committed = tmp_path / "figures", ROOT / "figures"
+    made, committed = tmp_path / "figures", ROOT / "figures" / "out"
     numbers = (pd.read_csv(folder / f"{name}.csv") for folder in (made, committed))
     pd.testing.assert_frame_equal(*numbers, rtol=1e-6)
     if name.startswith("tab_"):  # its caption says where the runs lay

@@ -21,7 +21,7 @@ def intervals(text: str) -> list[tuple[str, str, str]]:
 
 def tabulated() -> set[tuple[float, ...]]:
     """Every interval of the committed tables, as a difference reads from either side."""
-    sources = [*sorted(ROOT.glob("figures/tab_*.md")), ROOT / "REPRODUCTION.md"]
+    sources = [*sorted(ROOT.glob("figures/out/tab_*.md")), ROOT / "REPRODUCTION.md"]
     found = {tuple(map(float, one)) for path in sources for one in intervals(path.read_text(encoding="utf-8"))}
     return found | {(-mean, -high, -low) for mean, low, high in found}
 

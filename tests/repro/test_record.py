@@ -240,8 +240,8 @@ def test_other_results_are_copied(other: Path, root: Path) -> None:
     assert record.record(other, root) == (0, 10)
     assert set(published(root)) == {
         "REPRODUCTION.md",
-        "figures/fig_flows.csv",
-        "figures/fig_flows.png",
+        "figures/out/fig_flows.csv",
+        "figures/out/fig_flows.png",
         "results/claims.json",
         "results/cpu/bench/countdown.json",
         "results/cpu/search-demo.json",

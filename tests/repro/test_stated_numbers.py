@@ -46,7 +46,7 @@ def test_the_saturated_experiment_uses_what_the_search_chose() -> None:
 
 def test_the_page_on_gamma_states_the_recorded_shares() -> None:
     """Shares of the term, and what they are as multiples of the base advantage."""
-    table = pd.read_csv(ROOT / "figures" / "tab_gamma.csv")
+    table = pd.read_csv(ROOT / "figures" / "out" / "tab_gamma.csv")
     share = table["the term's share of the advantage"]
     page = text("docs/choosing_gamma.md")
     low, high, least, most = re.search(
