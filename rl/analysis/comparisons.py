@@ -81,14 +81,21 @@ def interval(values: Sequence[np.ndarray], reference: Sequence[np.ndarray] | Non
     values, reference: one array (problems,) per seed, in the same order. Two seeds or more: t-interval over seeds.
     One seed: paired bootstrap over problems, which says nothing about other base models; `over` tells which it is.
     """
-    other = reference if reference is not None else [np.zeros_like(value) for value in values]
-    pairs = [(a[defined], b[defined]) for a, b in zip(values, other) for defined in [~(np.isnan(a) | np.isnan(b))]]
-    if len(pairs) == 1:
-        found = paired_bootstrap(*pairs[0], np.random.default_rng(0))
-    else:
-        found = t_interval([float(np.mean(a) - np.mean(b)) for a, b in pairs])
-    over = "problems" if len(pairs) == 1 else "seeds"
+    pairs = _defined(values, reference if reference is not None else [np.zeros_like(value) for value in values])
+    single = len(pairs) == 1
+    found = paired_bootstrap(*pairs[0], np.random.default_rng(0)) if single else t_interval(_means(pairs))
+    over = "problems" if single else "seeds"
     return {"mean": found.estimate, "low": found.low, "high": found.high, "seeds": len(pairs), "over": over}
+
+
+def _defined(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each seed the two quantities of the problems for which both are defined."""
+    masks = [~(np.isnan(a) | np.isnan(b)) for a, b in zip(first, second)]
+    return [(a[mask], b[mask]) for a, b, mask in zip(first, second, masks)]
+
+
+def _means(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    return [float(np.mean(a) - np.mean(b)) for a, b in pairs]
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, float]:
@@ -137,7 +144,7 @@ def paired(results: Results, method: str, reference: str, quantity: Quantity) ->
     """`method` − `reference` on their common seeds: mean, 95% t-interval over seeds, p, bootstrap over problems."""
     seeds = common(results, method, reference)
     first, second = (by_seed(results, one, seeds, quantity) for one in (method, reference))
-    differences = [float(np.nanmean(a) - np.nanmean(b)) for a, b in zip(first, second)]
+    differences = _means(_defined(first, second))
     seeds_say = t_interval(differences)
     # problems are the same for every seed: average over seeds first, then resample problems
     both = np.nanmean(np.stack(first), axis=0), np.nanmean(np.stack(second), axis=0)

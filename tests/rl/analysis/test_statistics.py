@@ -87,3 +87,74 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(values, alpha):
         rejected.add(name)
     assert {name for name, value in adjusted.items() if value <= alpha} == rejected
     assert list(adjusted) == list(pvalues)
+
+
+def grid(rng, seeds, problems, seed_sd, problem_sd, noise_sd):
+    """Differences with an effect of the seed, one of the problem, and noise; their true mean is zero."""
+    of_seeds, of_problems = rng.normal(0, seed_sd, (seeds, 1)), rng.normal(0, problem_sd, (1, problems))
+    return of_seeds + of_problems + rng.normal(0, noise_sd, (seeds, problems))
+
+
+def test_two_way_bootstrap_has_the_spread_of_new_seeds_and_new_problems():
+    x = grid(np.random.default_rng(0), 40, 60, 0.02, 0.1, 0.05)
+    found = statistics.two_way_bootstrap(x, np.random.default_rng(1))
+    expected = math.sqrt(0.02**2 / 40 + 0.1**2 / 60)
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(expected, rel=0.2)
+    assert found.estimate == pytest.approx(x.mean())
+    # Negative control: new problems alone, or problems drawn for each seed apart, are too sure.
+    alone = statistics.paired_bootstrap(x, np.zeros_like(x), np.random.default_rng(1))
+    assert alone.high - alone.low < found.high - found.low
+    assert statistics.two_way_bootstrap(x, np.random.default_rng(1)) == found
+    with pytest.raises(ValueError, match=r"\(3,\); wanted finite"):
+        statistics.two_way_bootstrap([1.0, 2.0, 3.0], np.random.default_rng(0))
+
+
+def test_two_way_bootstrap_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(200):
+        found = statistics.two_way_bootstrap(grid(rng, 12, 40, 0.05, 0.1, 0.1), rng, resamples=400)
+        covered += found.low <= 0 <= found.high
+    assert covered / 200 > 0.86
+
+
+def test_pooled_interval_of_two_methods_is_that_of_the_paired_t_test():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (2, 6))
+    pooled, paired = statistics.pooled_interval(x, 0, 1), statistics.t_interval(x[0] - x[1])
+    assert dataclasses.astuple(pooled) == pytest.approx(dataclasses.astuple(paired))
+
+
+def test_pooled_interval_covers_with_few_seeds_and_is_narrower_than_t():
+    rng = np.random.default_rng(1)
+    covered, widths = 0, []
+    for _ in range(2000):
+        x = rng.normal(0, 1, (5, 3)) + rng.normal(0, 5, (1, 3))  # large effects of the seeds, no difference of methods
+        pooled, paired = statistics.pooled_interval(x, 0, 3), statistics.t_interval(x[0] - x[3])
+        covered += pooled.low <= 0 <= pooled.high
+        widths.append((pooled.high - pooled.low, paired.high - paired.low))
+    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
+    narrow, wide = np.median(widths, axis=0)
+    assert narrow < 0.75 * wide
+    assert statistics.pooled_interval(x[:, :1], 0, 1).high == math.inf
+
+
+def test_interquartile_mean_leaves_out_a_quarter_at_each_end():
+    scores = [[0.0, 0.1, 0.2, 9.0], [-5.0, 0.3, 0.4, 0.5]]
+    assert statistics.interquartile_mean(scores).estimate == pytest.approx(np.mean([0.1, 0.2, 0.3, 0.4]))
+    found = statistics.interquartile_mean(scores)
+    assert found.low < found.estimate < found.high
+    assert statistics.interquartile_mean([[0.5]]) == statistics.Interval(0.5, -math.inf, math.inf)
+
+
+def test_probability_of_improvement_is_that_of_mann_and_whitney():
+    rng = np.random.default_rng(3)
+    ours, theirs = rng.normal(0.5, 1, (2, 9)), rng.normal(0, 1, (2, 7))
+    found = statistics.probability_of_improvement(ours, theirs)
+    u = [stats.mannwhitneyu(a, b).statistic / 63 for a, b in zip(ours, theirs)]
+    assert found.estimate == pytest.approx(np.mean(u))
+    assert found.low < found.estimate < found.high
+    assert statistics.probability_of_improvement([[1.0, 1.0]], [[1.0, 1.0]]).estimate == 0.5
+    with_itself = statistics.probability_of_improvement(ours, ours)
+    assert with_itself.estimate == pytest.approx(0.5)
+    assert with_itself.low < 0.5 < with_itself.high
