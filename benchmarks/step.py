@@ -35,9 +35,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]] | None] = {
     PLAIN: None,
     "grpo": ("grpo", {}),
     "ds-grpo": ("ds-grpo", {}),
-    "ds-grpo token": ("ds-grpo", {"reduction": "token"}),
+    "ds-grpo token": ("ds-grpo", {"logprob_aggregation": "token"}),
     "ds-grpo-centered": ("ds-grpo-centered", {}),
-    "ds-grpo reward": ("ds-grpo", {"place": "reward"}),
+    "ds-grpo reward": ("ds-grpo", {"apply_to": "reward"}),
 }
 SETTINGS: dict[str, dict[str, int]] = {
     "on-policy, one micro-batch": {},

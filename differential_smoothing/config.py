@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from trl import GRPOConfig
 
-from differential_smoothing.methods import Method
+from differential_smoothing.methods import BASES, Method
 from differential_smoothing.methods import get as get_method
 
 
@@ -16,7 +16,8 @@ class DSGRPOConfig(GRPOConfig):
     """`GRPOConfig` for `DSGRPOTrainer`; the defaults are GRPO itself. docs/choosing_gamma.md says how to choose gammas.
 
     `scale_rewards` ("group" or "none") says whether the group's std divides the advantages, and with
-    `apply_to="reward"` the term with them. Raises ValueError for a value that is not possible.
+    `apply_to="reward"` the term with them; `base="dr-grpo"` means "none". Raises ValueError for a
+    value that is not possible.
     """
 
     gamma_p: float = field(default=0.0, metadata={"help": "Strength of the term on correct completions, from 0."})
@@ -31,9 +32,7 @@ class DSGRPOConfig(GRPOConfig):
     zero_variance_groups: str = field(
         default="keep", metadata={"help": "In groups of equal rewards: keep the term, or give advantage zero."}
     )
-    base: str = field(
-        default="grpo", metadata={"help": "Whose advantages the term is added to: grpo, maxrl or f-grpo."}
-    )
+    base: str = field(default="grpo", metadata={"help": f"Whose advantages the term is added to: {', '.join(BASES)}."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,28 +40,11 @@ class DSGRPOConfig(GRPOConfig):
 
     def method(self) -> Method:
         """The method with these options."""
-        options = {
-            "gamma_p": self.gamma_p,
-            "gamma_n": self.gamma_n,
-            "place": self.apply_to,
-            "reduction": self.logprob_aggregation,
-            "centring": "group" if self.center else "none",
-            "flat_groups": self.zero_variance_groups,
-            "base": self.base,
-            "std": self.scale_rewards != "none",
-        }
+        options = {name: getattr(self, name) for name in OPTIONS}
         try:
-            return get_method("ds-grpo", **options)
+            return get_method("ds-grpo", **options, std=self.scale_rewards != "none" and self.base != "dr-grpo")
         except ValueError as error:
-            names = {
-                "place=": "apply_to=",
-                "reduction=": "logprob_aggregation=",
-                "flat_groups=": "zero_variance_groups=",
-            }
-            text = str(error).removeprefix("ds-grpo: ")
-            for ours, theirs in names.items():
-                text = text.replace(ours, theirs)
-            raise ValueError(text) from None
+            raise ValueError(str(error).removeprefix("ds-grpo: ")) from None
 
 
 OPTIONS = tuple(f.name for f in dataclasses.fields(DSGRPOConfig) if f.name not in GRPOConfig.__dataclass_fields__)

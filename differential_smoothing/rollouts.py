@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import torch
 
 
-Reduction = Literal["sum", "mean", "token"]
-SequenceReduction = Literal["sum", "mean"]
+Aggregation = Literal["sum", "mean", "token"]
+SequenceAggregation = Literal["sum", "mean"]
 
 CORRECT, INCORRECT, UNSCORABLE = 1, 0, -1
 STD_EPS = 1e-4  # TRL's: advantages are divided by (std, ddof 1) + 1e-4
@@ -21,7 +21,7 @@ STD_EPS = 1e-4  # TRL's: advantages are divided by (std, ddof 1) + 1e-4
 class Rollouts:
     """B rollouts, T token positions. Rows of one group need not stand together.
 
-    rewards: (B,), as given by the reward functions; NaN where they all declined. base: (B,), the group-normalised
+    rewards: (B,), as given by the reward functions; NaN where they all declined. base: (B,), the group-normalized
     advantages that the rewards alone give. logps: (B, T), log-probabilities in nats of the sampled tokens under the
     policy that sampled them: of its whole distribution at the sampling temperature, also where top_p, top_k, min_p or
     penalties made the rollouts come from a truncated one. mask: (B, T), true on tokens that count, with the end of
@@ -49,7 +49,7 @@ def check_choice(name: str, value: object, choices: object) -> None:
         raise ValueError(f"{name}={value!r} must be one of {', '.join(get_args(choices))}")
 
 
-def reduce_logps(rows: Rollouts, reduction: Reduction) -> tuple[torch.Tensor, torch.Tensor]:
+def aggregate_logps(rows: Rollouts, aggregation: Aggregation) -> tuple[torch.Tensor, torch.Tensor]:
     """The log-prob each rollout is judged by, and where it is defined; both (B, 1), or (B, T) for `token`.
 
     `sum`: over the tokens that count, log pi(y|x) itself. `mean`: the same divided by their number. `token`: each
@@ -57,11 +57,11 @@ def reduce_logps(rows: Rollouts, reduction: Reduction) -> tuple[torch.Tensor, to
     """
     mask = rows.mask.bool()
     logps = rows.logps.detach().masked_fill(~mask, 0.0)
-    if reduction == "token":
+    if aggregation == "token":
         return logps, mask
     length = mask.sum(dim=1, keepdim=True)
     total = logps.sum(dim=1, keepdim=True)
-    return (total / length.clamp(min=1) if reduction == "mean" else total), length > 0
+    return (total / length.clamp(min=1) if aggregation == "mean" else total), length > 0
 
 
 def group_mean(value: torch.Tensor, where: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
@@ -77,19 +77,19 @@ def group_mean(value: torch.Tensor, where: torch.Tensor, groups: torch.Tensor) -
     return (total / count.clamp(min=1.0))[index]
 
 
-def normalise(rewards: torch.Tensor, groups: torch.Tensor, std: bool, eps: float = STD_EPS) -> torch.Tensor:
+def normalize(rewards: torch.Tensor, groups: torch.Tensor, std: bool, eps: float = STD_EPS) -> torch.Tensor:
     """GRPO's advantages: `(R - mean) / (std + eps)` by group, std with ddof 1; without the division if not `std`.
 
     rewards: (B,); rows that are NaN stay out of mean and std and get 0, as in TRL. Returns (B,).
     """
     value = rewards.unsqueeze(1)
     scored = ~value.isnan()
-    centred = (value - group_mean(value, scored, groups)).masked_fill(~scored, 0.0)
+    centered = (value - group_mean(value, scored, groups)).masked_fill(~scored, 0.0)
     if std:
         count = group_total(scored.to(value.dtype), groups)
-        variance = group_mean(centred.square(), scored, groups) * count / (count - 1).clamp(min=1)
-        centred = centred / (variance.sqrt() + eps)
-    return centred.squeeze(1)
+        variance = group_mean(centered.square(), scored, groups) * count / (count - 1).clamp(min=1)
+        centered = centered / (variance.sqrt() + eps)
+    return centered.squeeze(1)
 
 
 def has_spread(rewards: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """TRL's GRPOTrainer with a method of `differential_smoothing.methods` applied to its advantages.
 
-In a TRL script two lines change: the import, and `DSGRPOTrainer(..., method="ds-grpo")` for `GRPOTrainer(...)`.
+In a TRL script two lines change: the import, and `DSGRPOTrainer(..., method="ds-grpo")` for `GRPOTrainer(...)`. A
+subclass of one's own takes `DifferentialSmoothingMixin` as its first base.
 
 Where the term is applied: last, on the advantages as all other classes left them. With the log-probs of the old policy
 at hand (several iterations per batch, vLLM's importance sampling), once per generation batch, when TRL has buffered it.
@@ -13,16 +14,12 @@ is applied in evaluation. A step whose rows did not get the term that they waite
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import dataclasses
-import inspect
-import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather_object
@@ -31,18 +28,25 @@ from trl.models.utils import disable_gradient_checkpointing
 
 from differential_smoothing import methods
 from differential_smoothing.config import DSGRPOConfig as DSGRPOConfig
+from differential_smoothing.correctness import (
+    AnswerKey,
+    Correctness,
+    answer_ids,
+    codes_of,
+    correct_from_rewards,
+    one_each,
+)
 from differential_smoothing.methods import Method
-from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts
-from differential_smoothing.training.answer_counts import History
+from differential_smoothing.rollouts import Rollouts
+from differential_smoothing.training.answer_counts import AnswerCounts
 from differential_smoothing.training.generation import neutral_generation_config, non_neutral_settings
 from differential_smoothing.training.monitor import TermMonitor
 from differential_smoothing.training.stepstats import TermStatistics, distinct_correct
 
-# A correctness function is called as a TRL reward function is, may be a coroutine as one may, and returns True, False
-# or None (unscorable) for each completion; 1, 0 and NaN mean the same, as Python, NumPy and torch numbers.
-Correctness = Callable[..., Any]
-# An answers function is called likewise and returns what makes two correct answers the same one.
-Answers = Callable[..., Any]
+if TYPE_CHECKING:
+    _AnyGRPOTrainer = GRPOTrainer
+else:
+    _AnyGRPOTrainer = object
 
 # What TRL's forward pass takes from a generation batch besides tokens; images and the like.
 FORWARD_KEYS = (
@@ -59,16 +63,20 @@ FORWARD_KEYS = (
 )
 
 
-class DSGRPOTrainer(GRPOTrainer):
-    """`GRPOTrainer` for any method of `differential_smoothing.methods`; all other arguments are TRL's.
+class DifferentialSmoothingMixin(_AnyGRPOTrainer):
+    """Any method of `differential_smoothing.methods` for any trainer that derives from `GRPOTrainer`; it comes first:
 
-    args: a `DSGRPOConfig`, which has the options of the term as fields; or TRL's own, and `method`: a name, or a
-    `Method` from `methods.get` where options matter. correctness: decides which rollouts count as correct, incorrect or
-    unscorable; by default the only reward function decides (1, 0, anything else), and of several the one that is named.
-    answers: tells answers apart, in the metric `distinct_correct` and for methods that compare them; by default the
-    completion's text.
+        class MyTrainer(DifferentialSmoothingMixin, TheirTrainer): ...
 
-    Rollouts are drawn with the settings of `args` alone; a checkpoint's own (penalties, min_p, …) stay off.
+    Arguments are the trainer's, and `args`: a `DSGRPOConfig`, which has the options of the term as fields; or TRL's
+    own, and `method`: a name, or a `Method` from `methods.get` where options matter. correctness: decides which
+    rollouts count as correct, incorrect or unscorable; by default the only reward function decides (1, 0, anything
+    else), and of several the one that is named. answer_key: tells answers apart, in the metric `distinct_correct` and
+    for methods that compare them; by default the completion's text.
+
+    Rollouts are drawn with the settings of `args` alone; a checkpoint's own (penalties, min_p, …) stay off. A trainer
+    with a loss of its own gets the term beforehand, at the price of one forward pass; with `token` its loss must take
+    advantages of shape (B, T).
 
     Logs besides TRL's metrics: `distinct_correct` (mean over groups of the number of distinct correct answers),
     `ds_term` and `ds_base` (mean size per row of the method's term and of the advantage without it), `ds_share` (the
@@ -83,6 +91,15 @@ class DSGRPOTrainer(GRPOTrainer):
     model: Any  # transformers allows None, and args of other trainers
     args: Any
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if GRPOTrainer not in order or order.index(DifferentialSmoothingMixin) > order.index(GRPOTrainer):
+            raise TypeError(
+                f"{cls.__name__}: DifferentialSmoothingMixin must come before a trainer that derives from GRPOTrainer, "
+                "as in `class MyTrainer(DifferentialSmoothingMixin, TheirTrainer)`"
+            )
+
     def __init__(
         self,
         model: Any,
@@ -91,7 +108,7 @@ class DSGRPOTrainer(GRPOTrainer):
         *rest: Any,
         method: Method | str | None = None,
         correctness: Correctness | str | None = None,
-        answers: Answers | None = None,
+        answer_key: AnswerKey | None = None,
         **kwargs: Any,
     ) -> None:
         if method is not None and isinstance(args, DSGRPOConfig):
@@ -101,35 +118,37 @@ class DSGRPOTrainer(GRPOTrainer):
         self.method = as_method(method, kwargs)
         args = configured(args or GRPOConfig("ds-grpo"), self.method)
         super().__init__(model, reward_funcs, args, *rest, **kwargs)
-        self._shaping = self.method.options if self.method.options and self.method.options.active else None
-        if self._shaping and correctness is None and len(self.reward_funcs) != 1:
+        if self.method.active and correctness is None and len(self.reward_funcs) != 1:
             raise ValueError(
                 f"correctness=None with {len(self.reward_funcs)} reward functions: a sum of rewards does not say "
                 f"what is correct; pass `correctness`, a function or one of {', '.join(self.reward_func_names)}"
             )
         self.correctness = correctness
         self._deciding = self._column(correctness) if isinstance(correctness, str) else 0
-        self.answers = answers
+        self.answer_key = answer_key
         self._term_statistics = TermStatistics(self.accelerator.device)
         self._monitor = TermMonitor(self.method, self.reward_func_names[self._deciding])
         self._scored: dict[str, torch.Tensor] | None = None
-        self.history = History() if self.method.history else None
+        self.answer_counts = AnswerCounts() if self.method.answer_counts else None
         self._awaiting_logps: dict[str, Any] | None = None
         self._waiting = False  # whether rows of this step still wait for their term
         self._generated = False  # whether the batch that TRL has buffered is a new one
-        self._own_loss = any(
-            getattr(type(self), name) is not getattr(DSGRPOTrainer, name) for name in ("compute_loss", "_compute_loss")
-        )
         self._shown: dict[int, float] | None = None  # for `log_completions`: advantages with the term, by row
         extra = args.generation_kwargs if isinstance(args.generation_kwargs, dict) else {}
         asked = non_neutral_settings({**vars(args), **extra})
-        if self._shaping and asked:
+        if self.method.active and asked:
             listed = ", ".join(f"{name}={value!r}" for name, value in asked.items())
             warnings.warn(
                 f"{listed}: rollouts come from another distribution than the policy's, and {self.method.name} reads "
                 "log-probabilities of the policy, truncated or penalized by nothing",
                 stacklevel=2,
             )
+
+    @property
+    def _own_loss(self) -> bool:
+        """Whether a class besides TRL's and this one has a loss: it may read advantages and log-probs in any order."""
+        known = {DifferentialSmoothingMixin, *GRPOTrainer.__mro__}
+        return any({"compute_loss", "_compute_loss"} & vars(kind).keys() for kind in set(type(self).__mro__) - known)
 
     def _column(self, name: str) -> int:
         if name not in self.reward_func_names:
@@ -155,25 +174,27 @@ class DSGRPOTrainer(GRPOTrainer):
             call["environments"] = self.environments
         mode, size = self._mode_and_group_size()
         if callable(self.correctness):
-            codes = _as_codes(_result("correctness", self.correctness(**call), len(prompts)))
+            codes = codes_of(one_each("correctness", self.correctness(**call), len(prompts)))
             correct = self.accelerator.gather(torch.tensor(codes, device=per_function.device))
         else:
             correct = correct_from_rewards(per_function, self._deciding)
-        if self._shaping is not None and mode == "train":
+        if self.method.active and mode == "train":
             self._monitor.check_outcomes(
                 correct, None if callable(self.correctness) else per_function[:, self._deciding]
             )
         rewards = (per_function * self.reward_weights.to(per_function.device)).nansum(dim=1)
 
-        texts = completions if self.answers is None else _result("answers", self.answers(**call), len(prompts))
+        texts = completions
+        if self.answer_key is not None:
+            texts = one_each("answer_key", self.answer_key(**call), len(prompts))
         everyone = gather_object([str(text) for text in texts])
         found = distinct_correct(correct.tolist(), everyone, size)
         self._metrics[mode]["distinct_correct"].append(found)
         rewards = rewards.masked_fill(per_function.isnan().all(dim=1), torch.nan)
         self._scored = {"rewards": rewards, "correct": correct, "answers": answer_ids(everyone)}
-        if self.history is not None and mode == "train":
+        if self.answer_counts is not None and mode == "train":
             asked = gather_object([str(prompt) for prompt in prompts])
-            self._scored["seen"] = torch.tensor(self.history.look(asked, everyone))
+            self._scored["seen"] = torch.tensor(self.answer_counts.look(asked, everyone))
         return per_function
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -182,7 +203,7 @@ class DSGRPOTrainer(GRPOTrainer):
         mode, size = self._mode_and_group_size()
         self._generated = mode == "train"
         self._shown = None
-        if self._shaping is None or mode == "eval":
+        if not self.method.active or mode == "eval":
             return output
         assert self._scored is not None
         rows = len(output["advantages"])
@@ -198,14 +219,14 @@ class DSGRPOTrainer(GRPOTrainer):
         if not self.method.entropies:
             if "old_per_token_logps" in output:
                 output[f"{_ROWS}logps"] = output["old_per_token_logps"]
-            elif self._own_loss or (self._shaping.whole_groups and not alone):
+            elif self._own_loss or (self.method.whole_groups and not alone):
                 output[f"{_ROWS}logps"] = self._logps_without_gradient(output)
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """As TRL's; a new batch whose log-probs are known gets its term here, after everybody else's changes."""
         inputs = super()._prepare_inputs(generation_batch)
-        if not self.model.training or self._shaping is None:
+        if not self.model.training or not self.method.active:
             return inputs
         if self._generated and f"{_ROWS}logps" in inputs:
             slices: Any = self._buffered_inputs
@@ -261,19 +282,19 @@ class DSGRPOTrainer(GRPOTrainer):
 
     def _shaped(self, inputs: dict[str, Any], logps: torch.Tensor, mine: dict[str, torch.Tensor]) -> torch.Tensor:
         """The method's advantages for this process's rows; groups that lie across processes are gathered first."""
-        assert self._shaping is not None
         assert self.method.advantages is not None
         mask = inputs["completion_mask"]
         if "tool_mask" in inputs:
             mask = mask * inputs["tool_mask"]
         rows = Rollouts(base=inputs["advantages"], logps=logps, mask=mask, **mine)
         start, count = 0, len(logps)
-        if self._shaping.whole_groups and self.accelerator.num_processes > 1:
+        if self.method.whole_groups and self.accelerator.num_processes > 1:
             rows = self._gathered(rows)
             start = self.accelerator.process_index * count
-        shaped = self.method.advantages(rows, self._shaping)[start : start + count, ...]
+        rows = self.method.on_base(rows)
+        shaped = self.method.advantages(rows, self.method.options)[start : start + count, ...]
         shaped = shaped[:, : logps.shape[1]] if shaped.dim() == 2 else shaped
-        self._term_statistics.add(inputs["advantages"], shaped, mask)
+        self._term_statistics.add(rows.base[start : start + count], shaped, mask)
         if self._shown is not None:
             flat = shaped if shaped.dim() == 1 else (shaped * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
             self._shown.update(zip(inputs[_NUMBER].tolist(), flat.tolist()))
@@ -323,21 +344,25 @@ class DSGRPOTrainer(GRPOTrainer):
         Raises ValueError amid a generation batch then: TRL draws it again on resume, and it would count twice.
         """
         lasts = self.args.steps_per_generation * self.num_iterations
-        if self.history is not None and self._step % lasts:
+        if self.answer_counts is not None and self._step % lasts:
             raise ValueError(
                 f"step {self.state.global_step}: {self.method.name!r} counts earlier answers, and a checkpoint amid a "
                 f"generation batch would count some twice; let save_steps be a multiple of the {lasts} micro-steps "
                 f"that one lasts (gradient_accumulation_steps={self.args.gradient_accumulation_steps} make a step)"
             )
         super()._save_checkpoint(model, trial)
-        if self.history is not None and self.args.should_save:
-            self.history.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+        if self.answer_counts is not None and self.args.should_save:
+            self.answer_counts.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """As TRL's, likewise. Raises ValueError for a checkpoint that lacks the counts."""
         super()._load_optimizer_and_scheduler(checkpoint)
-        if self.history is not None and checkpoint is not None:
-            self.history.load(Path(checkpoint))
+        if self.answer_counts is not None and checkpoint is not None:
+            self.answer_counts.load(Path(checkpoint))
+
+
+class DSGRPOTrainer(DifferentialSmoothingMixin, GRPOTrainer):
+    """`GRPOTrainer` with a method of `differential_smoothing.methods`; see `DifferentialSmoothingMixin`."""
 
 
 _ROWS = "rollouts_"  # begins the keys of a generation batch that `Rollouts` is made of
@@ -377,8 +402,8 @@ def configured(args: GRPOConfig, method: Method) -> GRPOConfig:
     default["epsilon_high"] = args.epsilon if args.epsilon_high is not None else None  # that is what None means
     asked = dict(method.trl)
     if method.options is not None:
-        asked["scale_rewards"] = "group" if method.options.std else "none"
-        asked["multi_objective_aggregation"] = "sum_then_normalize"  # the other one does not normalise by group
+        asked["scale_rewards"] = "group" if method.std else "none"
+        asked["multi_objective_aggregation"] = "sum_then_normalize"  # the other one does not normalize by group
     for key, value in asked.items():
         if getattr(args, key) not in (default[key], value):
             raise ValueError(
@@ -395,47 +420,3 @@ def _way_out(method: Method, key: str, value: Any) -> str:
     if key in method.settings():
         return f"it is an option of the method: pass method=methods.get({method.name!r}, {key}={value!r})"
     return "leave it out, or take another method"
-
-
-def correct_from_rewards(per_function: torch.Tensor, deciding: int = 0) -> torch.Tensor:
-    """Three-valued correctness (B,) by one reward function's values: exactly 1, exactly 0, anything else."""
-    reward = per_function[:, deciding]
-    correct = torch.full(reward.shape, UNSCORABLE, dtype=torch.long, device=reward.device)
-    return correct.masked_fill(reward == 1, CORRECT).masked_fill(reward == 0, INCORRECT)
-
-
-def answer_ids(answers: Sequence[str]) -> torch.Tensor:
-    """(B,) integers, the same for two rows iff their answers are."""
-    known: dict[str, int] = {}
-    return torch.tensor([known.setdefault(answer, len(known)) for answer in answers])
-
-
-def _result(name: str, found: Any, rows: int) -> list[Any]:
-    """What a function of the user's returned, awaited where it is a coroutine; one value for each completion."""
-    if inspect.isawaitable(found):
-        awaited = found
-
-        async def wait() -> Any:
-            return await awaited
-
-        with ThreadPoolExecutor(1) as other:  # this thread may have a loop of its own, in a notebook for instance
-            found = other.submit(asyncio.run, wait()).result()
-    values = [*found]
-    if len(values) != rows:
-        raise ValueError(f"{name} returned {len(values)} values for {rows} completions")
-    return values
-
-
-def _as_codes(verdicts: Iterable[Any]) -> list[int]:
-    codes = []
-    for verdict in verdicts:
-        try:
-            value = math.nan if verdict is None else float(verdict) if not isinstance(verdict, str) else None
-        except (TypeError, ValueError):
-            value = None
-        if value not in (0.0, 1.0) and not (value is not None and math.isnan(value)):
-            raise ValueError(
-                f"correctness returned {verdict!r}; a verdict is True, False or None (1, 0 and NaN mean the same)"
-            )
-        codes.append(UNSCORABLE if math.isnan(value) else CORRECT if value else INCORRECT)
-    return codes

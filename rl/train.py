@@ -227,7 +227,7 @@ def train(config: Experiment, name: str, seed: int, out: Path) -> str:
                 processing_class=tokenizer,
                 peft_config=adapter(config.base),
                 method=method,
-                answers=rewards.answers,
+                answer_key=rewards.answers,
                 checkpoints=folder / "checkpoints",
                 metrics=metrics,
             )

@@ -11,13 +11,13 @@ from differential_smoothing.advantages.options import OverGroups, check_flag, ch
 from differential_smoothing.rollouts import (
     UNSCORABLE,
     Rollouts,
-    SequenceReduction,
+    SequenceAggregation,
+    aggregate_logps,
     check_choice,
     group_total,
-    normalise,
-    reduce_logps,
+    normalize,
 )
-from differential_smoothing.smoothing import FlatGroups
+from differential_smoothing.smoothing import ZeroVarianceGroups
 
 if TYPE_CHECKING:
     import torch
@@ -29,32 +29,32 @@ UNLIKELINESS_EPS = 1e-6
 class UnlikelinessConfig(OverGroups):
     """strength: what the likeliest rollout of a large group loses of its reward, in [0, 1]; .25 in the paper (M).
 
-    reduction: of log-probs over tokens; the authors take the length `mean`. flat_groups: the advantages of groups that
-    are all correct. Their small differences are blown up to order 1 by the std: `zero` drops them; the authors' code
-    can, but does not by default (`keep`).
+    logprob_aggregation: the authors take the length `mean`. zero_variance_groups: the advantages of groups that are all
+    correct. Their small differences are blown up to order 1 by the std: `zero` drops them; the authors' code can, but
+    does not by default (`keep`).
     """
 
     strength: float = 0.25
-    reduction: SequenceReduction = "mean"
-    flat_groups: FlatGroups = "zero"
+    logprob_aggregation: SequenceAggregation = "mean"
+    zero_variance_groups: ZeroVarianceGroups = "zero"
 
     def __post_init__(self) -> None:
         check_number("strength", self.strength, 0.0, 1.0)
-        check_choice("reduction", self.reduction, SequenceReduction)
-        check_choice("flat_groups", self.flat_groups, FlatGroups)
+        check_choice("logprob_aggregation", self.logprob_aggregation, SequenceAggregation)
+        check_choice("zero_variance_groups", self.zero_variance_groups, ZeroVarianceGroups)
 
 
 def unlikeliness(rows: Rollouts, config: UnlikelinessConfig) -> torch.Tensor:
     """Unlikeliness reward (He, Fried, Welleck, 2506.02355; AndreHe02/rewarding-unlikely-release).
 
     r_i (1 − strength a_i / N), a_i = 0 … N−1 the ascending rank of the rollout's log-prob among all N of the group
-    (0 = least likely); then centred and divided by std (ddof 1) + 1e-6. Confidence: code H, paper M (one summary counts
-    its ranks from 0, which lowers all factors by strength / N). Ties share their mean rank (a choice made here: the
-    code sorts them in no stated order). Rollouts without a token that counts have no rank and keep r_i. The paper also
-    uses a KL of .10, which is not part of this.
+    (0 = least likely); then centered and divided by std (ddof 1) + 1e-6. Confidence: code H, paper M (one summary
+    counts its ranks from 0, which lowers all factors by strength / N). Ties share their mean rank (a choice made
+    here: the code sorts them in no stated order). Rollouts without a token that counts have no rank and keep r_i. The
+    paper also uses a KL of .10, which is not part of this.
     """
     group = tally(rows)
-    logp, defined = (column.squeeze(1) for column in reduce_logps(rows, config.reduction))
+    logp, defined = (column.squeeze(1) for column in aggregate_logps(rows, config.logprob_aggregation))
     ranked = group.scored & defined
     others = mates(rows.groups) & ranked
     below = (others & (logp.unsqueeze(0) < logp.unsqueeze(1))).sum(dim=1)
@@ -63,8 +63,8 @@ def unlikeliness(rows: Rollouts, config: UnlikelinessConfig) -> torch.Tensor:
     count = group_total(ranked.to(rows.base.dtype), rows.groups).clamp(min=1)
     factor = (1 - config.strength * rank / count).masked_fill(~ranked, 1.0)
     shaped = (group.reward * factor).masked_fill(~group.scored, math.nan)
-    value = normalise(shaped, rows.groups, std=True, eps=UNLIKELINESS_EPS)
-    return value.masked_fill(~group.mixed, 0.0) if config.flat_groups == "zero" else value
+    value = normalize(shaped, rows.groups, std=True, eps=UNLIKELINESS_EPS)
+    return value.masked_fill(~group.mixed, 0.0) if config.zero_variance_groups == "zero" else value
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def outcome_historical(rows: Rollouts, config: HistoricalConfig) -> torch.Tensor
 
 @dataclass(frozen=True)
 class DarlingConfig(OverGroups):
-    """std: whether the centred rewards are divided by their group's std; the authors do not."""
+    """std: whether the centered rewards are divided by their group's std; the authors do not."""
 
     std: bool = False
 
@@ -162,7 +162,7 @@ def darling(rows: Rollouts, config: DarlingConfig) -> torch.Tensor:
     """DARLING (Li et al., 2509.02534) with the same canonical answer as equivalence. Confidence H; see below.
 
     r_i D_i − mean, D_i the share of the N − 1 other rollouts whose answer is not that of i. The authors' equivalence
-    is a trained classifier, their normalisation of D is unspecified (D is in [0, 1] already), and their text and their
+    is a trained classifier, their normalization of D is unspecified (D is in [0, 1] already), and their text and their
     example contradict each other on the sign of the indicator: the example is followed. A correct rollout that is
     equivalent to all others earns 0. Where only one answer is right, it is (N−c)/(N−1) (r_i − c/N): a weight for
     difficulty, and no diversity.
@@ -171,4 +171,4 @@ def darling(rows: Rollouts, config: DarlingConfig) -> torch.Tensor:
     others = (group.size - 1).clamp(min=1)
     unlike = (others - same_answer(rows)) / others
     shaped = (group.reward * unlike).masked_fill(~group.scored, math.nan)
-    return normalise(shaped, rows.groups, config.std)
+    return normalize(shaped, rows.groups, config.std)

@@ -39,7 +39,7 @@ def entropy_advantage(rows: Rollouts, config: EntropyAdvantageConfig) -> torch.T
 
     Confidence M. H_t is the entropy of the next-token law in nats, without gradient, of the policy being updated
     (L: that it is not the policy that sampled; the two are the same with one update per batch). With kappa > 1 no sign
-    changes. The authors' rewards are ±1, which group normalisation undoes.
+    changes. The authors' rewards are ±1, which group normalization undoes.
     Raises ValueError if the rows carry no entropies.
     """
     if not config.active:

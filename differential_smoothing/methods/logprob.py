@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from differential_smoothing.rollouts import UNSCORABLE, Reduction, Rollouts, check_choice, group_mean, reduce_logps
+from differential_smoothing.rollouts import UNSCORABLE, Aggregation, Rollouts, aggregate_logps, check_choice, group_mean
 
 if TYPE_CHECKING:
     import torch
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogprobConfig:
-    """gamma: > 0 is a bonus on unlikely rollouts, < 0 a penalty. reduction: see `rollouts.reduce_logps`.
+    """gamma: > 0 is a bonus on unlikely rollouts, < 0 a penalty. logprob_aggregation: see `rollouts.aggregate_logps`.
 
-    The term is always centred by its group: uncentred, it raises every sampled rollout, wrong ones too, and
+    The term is always centered by its group: uncentered, it raises every sampled rollout, wrong ones too, and
     destroys the model. std: whether the base advantages are divided by their group's std (TRL's `scale_rewards`).
     """
 
     gamma: float = 0.0
-    reduction: Reduction = "sum"
+    logprob_aggregation: Aggregation = "sum"
     std: bool = True
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.gamma):
             raise ValueError(f"gamma={self.gamma!r} must be a finite number")
-        check_choice("reduction", self.reduction, Reduction)
+        check_choice("logprob_aggregation", self.logprob_aggregation, Aggregation)
         if not isinstance(self.std, bool):
             raise ValueError(f"std={self.std!r} must be true or false")
 
@@ -38,7 +38,7 @@ class LogprobConfig:
 
     @property
     def whole_groups(self) -> bool:
-        """Always: the term is centred by its group."""
+        """Always: the term is centered by its group."""
         return True
 
 
@@ -50,8 +50,8 @@ def logprob_bonus(rows: Rollouts, config: LogprobConfig) -> torch.Tensor:
     """
     if not config.active:
         return rows.base
-    logp, defined = reduce_logps(rows, config.reduction)
+    logp, defined = aggregate_logps(rows, config.logprob_aggregation)
     scored = (rows.correct != UNSCORABLE).unsqueeze(1) & defined
     base = rows.base.unsqueeze(1)
     shaped = (base - config.gamma * (logp - group_mean(logp, scored, rows.groups))).where(scored, base)
-    return shaped if config.reduction == "token" else shaped.squeeze(1)
+    return shaped if config.logprob_aggregation == "token" else shaped.squeeze(1)

@@ -1,5 +1,8 @@
 """Every method by name, as data: what it does to advantages, with which options, and what it asks of TRL.
 
+A method is a base advantage, made from rewards, and a term, made from log-probs; each may be absent. Methods that are
+made from rewards alone are bases too: `get("ds-grpo", base="maxrl")` is the DS term on MaxRL's advantages.
+
 Adding one is one entry in `METHODS`; if it is new mathematics, also one function from `Rollouts` and its options to
 advantages (`smoothing.py` is the model). Such functions use methods of tensors, so that their modules, and this one,
 need torch for type checking alone. The same method with other options, under a name of its own in an experiment,
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 
 
 class Options(Protocol):
-    """What the trainer must know of a method's options (a frozen dataclass)."""
+    """What is asked of a method's options (a frozen dataclass): do they divide the base by the group's std, can they
+    change anything, does a row's advantage depend on other rows of its group."""
 
     @property
     def std(self) -> bool: ...
@@ -54,33 +58,76 @@ class Options(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """One method. summary: one line for readers. advantages: the function that makes them, None for TRL's own.
-
-    options: its options. trl: arguments of `GRPOConfig` that belong to the method. bounds: closed intervals for the
-    numbers among options and `trl`, so that a name never stands for its opposite. fixed: options the name pins down.
-    entropies: whether it looks at the entropy of each token. history: whether at the answers of earlier batches.
-    """
+    """One method."""
 
     name: str
     summary: str
+    """One line for readers."""
     advantages: Callable[[Rollouts, Any], torch.Tensor] | None = None
+    """The function that makes them from rows and options; None for TRL's own."""
     options: Options | None = None
+    base: str | None = None
+    """One of `BASES`: whose advantages the term is added to; None for a method that adds no term."""
     trl: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of `GRPOConfig` that belong to the method."""
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Closed intervals for the numbers among options and `trl`, so that a name never stands for its opposite."""
     fixed: tuple[str, ...] = ()
+    """Options that the name pins down."""
     entropies: bool = False
-    history: bool = False
+    """Whether it looks at the entropy of each token."""
+    answer_counts: bool = False
+    """Whether it looks at the answers of earlier batches."""
+
+    def __post_init__(self) -> None:
+        if self.base is not None and self.base not in BASES:
+            raise ValueError(f"base={self.base!r} must be one of {', '.join(BASES)}")
+        if self.base not in (None, "grpo") and getattr(self.options, "apply_to", None) == "reward":
+            raise ValueError(
+                f"base={self.base!r} cannot go with apply_to='reward': it is made from the task's own rewards"
+            )
+        if self.base == "dr-grpo" and self.std:
+            raise ValueError("base='dr-grpo' cannot go with std=True: Dr. GRPO divides by no std")
+
+    @property
+    def std(self) -> bool:
+        """Whether TRL divides its own advantages by the group's std."""
+        return self.options.std if self.options is not None else self.trl.get("scale_rewards") != "none"
+
+    @property
+    def active(self) -> bool:
+        """Whether TRL's own advantages can be changed."""
+        return self.options is not None and (self.options.active or self._other_base)
+
+    @property
+    def whole_groups(self) -> bool:
+        """Whether a row's advantage depends on other rows of its group, beyond TRL's own advantage."""
+        return self.options is not None and (self.options.whole_groups or self._other_base)
+
+    def on_base(self, rows: Rollouts) -> Rollouts:
+        """`rows` with the advantages that the term is added to; as given, they have TRL's."""
+        base = METHODS[self.base or "grpo"]
+        if base.advantages is None:
+            return rows
+        return dataclasses.replace(rows, base=base.advantages(rows, base.options))
+
+    @property
+    def _other_base(self) -> bool:
+        return METHODS[self.base or "grpo"].advantages is not None
 
     def settings(self) -> dict[str, Any]:
         """All that can be overridden, with its value."""
-        options = dataclasses.asdict(self.options) if self.options is not None else {}  # type: ignore[call-overload]
-        return {key: value for key, value in {**options, **self.trl}.items() if key not in self.fixed}
+        return {key: value for key, value in self.record().items() if key not in (*self.fixed, "name")}
 
     def record(self) -> dict[str, Any]:
         """The method with every option, for manifests."""
         options = dataclasses.asdict(self.options) if self.options is not None else {}  # type: ignore[call-overload]
-        return {"name": self.name, **options, **self.trl}
+        base = {} if self.base is None else {"base": self.base}
+        return {"name": self.name, **options, **base, **self.trl}
 
+
+BASES = ("grpo", "dr-grpo", "maxrl", "f-grpo", "passk-training", "pkpo")
+"""Methods whose advantages are made from rewards alone, so that a term can be added to them."""
 
 _POSITIVE, _NEGATIVE = (0.0, math.inf), (-math.inf, 0.0)
 
@@ -93,12 +140,14 @@ METHODS: dict[str, Method] = {
             "differential smoothing added to the advantages (Eq. 6)",
             smooth,
             SmoothingConfig(gamma_p=0.01, gamma_n=0.01),
+            base="grpo",
         ),
         Method(
             "ds-grpo-positive",
             "differential smoothing on correct rollouts alone",
             smooth,
             SmoothingConfig(gamma_p=0.01),
+            base="grpo",
             fixed=("gamma_n",),
         ),
         Method(
@@ -106,14 +155,16 @@ METHODS: dict[str, Method] = {
             "differential smoothing on incorrect rollouts alone",
             smooth,
             SmoothingConfig(gamma_n=0.01),
+            base="grpo",
             fixed=("gamma_p",),
         ),
         Method(
             "ds-grpo-centered",
-            "differential smoothing centred by its group (T6, mended form)",
+            "differential smoothing centered by its group (T6, self-centered form)",
             smooth,
-            SmoothingConfig(gamma_p=0.01, centring="group"),
-            fixed=("centring",),
+            SmoothingConfig(gamma_p=0.01, center=True),
+            base="grpo",
+            fixed=("center",),
         ),
         Method(
             "entropy-bonus",
@@ -132,6 +183,7 @@ METHODS: dict[str, Method] = {
             "unlikely rollouts earn more, right or wrong (T4, cross-entropy form)",
             logprob_bonus,
             LogprobConfig(gamma=0.01),
+            base="grpo",
             bounds={"gamma": _POSITIVE},
         ),
         Method(
@@ -139,6 +191,7 @@ METHODS: dict[str, Method] = {
             "unlikely rollouts earn less, right or wrong (T4, cross-entropy form)",
             logprob_bonus,
             LogprobConfig(gamma=-0.01),
+            base="grpo",
             bounds={"gamma": _NEGATIVE},
         ),
         Method(
@@ -180,7 +233,7 @@ METHODS: dict[str, Method] = {
             "answers that earlier batches gave often earn less (Song et al. 2025, UCB forms; from summaries)",
             outcome_historical,
             HistoricalConfig(),
-            history=True,
+            answer_counts=True,
         ),
         Method("maxrl", "advantages divided by the group's accuracy (Tajwar et al. 2026)", maxrl, MaxRLConfig()),
         Method("f-grpo", "easy problems weigh less (Plyusov et al. 2026)", f_grpo, FGrpoConfig()),
@@ -206,35 +259,38 @@ METHODS: dict[str, Method] = {
     )
 }
 
-# The DS term as a source has it, named after it; for comparisons, in no exhibit. docs/choosing_gamma.md says more.
+# The DS term as a source has it, named after it; for comparisons, in no figure. docs/choosing_gamma.md says more.
 PRESETS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("paper-eq6", "DS as in Eq. 6", smooth, SmoothingConfig(gamma_p=0.01, gamma_n=0.01)),
+        Method("paper-eq6", "DS as in Eq. 6", smooth, SmoothingConfig(gamma_p=0.01, gamma_n=0.01), base="grpo"),
         Method(
             "authors-sep25",
             "DS as in an author's code of September 2025: each token's own log-prob",
             smooth,
-            SmoothingConfig(gamma_p=0.01, gamma_n=0.01, reduction="token"),
+            SmoothingConfig(gamma_p=0.01, gamma_n=0.01, logprob_aggregation="token"),
+            base="grpo",
         ),
         Method(
             "authors-nov25",
             "DS as in the same code from November 2025 on: mean log-prob at the reward, no std",
             smooth,
-            SmoothingConfig(gamma_p=0.01, gamma_n=0.01, reduction="mean", place="reward", std=False),
+            SmoothingConfig(gamma_p=0.01, gamma_n=0.01, logprob_aggregation="mean", apply_to="reward", std=False),
+            base="grpo",
         ),
         Method(
             "maxrl-repo",
             "DS as in MaxRL's repository: mean log-prob (its std has ddof 0, TRL's 1)",
             smooth,
-            SmoothingConfig(gamma_p=0.05, gamma_n=0.05, reduction="mean"),
+            SmoothingConfig(gamma_p=0.05, gamma_n=0.05, logprob_aggregation="mean"),
+            base="grpo",
         ),
     )
 }
 
 
 def get(name: str, **overrides: Any) -> Method:
-    """The method or preset called `name`, its defaults replaced by `overrides` (options, or its TRL arguments).
+    """The method or preset called `name`, its defaults replaced by `overrides`: options, `base`, its TRL arguments.
 
     Raises ValueError for an unknown name or option (naming the nearest right one), for a value out of bounds, and for a
     variant that differs in nothing from its method.
@@ -256,15 +312,22 @@ def get(name: str, **overrides: Any) -> Method:
         low, high = method.bounds.get(key, (-math.inf, math.inf))
         if key in method.bounds and not (low <= value <= high and math.isfinite(value)):
             raise ValueError(f"{name}: {key}={value!r} must lie in [{low:g}, {high:g}]")
-    options = {key: value for key, value in overrides.items() if key not in method.trl}
-    trl = {**method.trl, **{key: value for key, value in overrides.items() if key in method.trl}}
-    if not options:
-        return dataclasses.replace(method, trl=trl)
     try:
-        changed: Options = dataclasses.replace(method.options, **options)  # type: ignore[type-var, assignment]
+        return _changed(method, overrides)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    return dataclasses.replace(method, options=changed, trl=trl)
+
+
+def _changed(method: Method, overrides: Mapping[str, Any]) -> Method:
+    trl = {**method.trl, **{key: value for key, value in overrides.items() if key in method.trl}}
+    base = overrides.get("base", method.base)
+    changed = {key: value for key, value in overrides.items() if key not in (*method.trl, "base")}
+    if base == "dr-grpo":
+        changed.setdefault("std", False)
+    options: Any = method.options
+    if changed:
+        options = dataclasses.replace(options, **changed)
+    return dataclasses.replace(method, options=options, base=base, trl=trl)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

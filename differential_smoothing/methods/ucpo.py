@@ -10,10 +10,10 @@ from differential_smoothing.advantages.options import OverGroups, check_number
 from differential_smoothing.rollouts import (
     CORRECT,
     Rollouts,
-    SequenceReduction,
+    SequenceAggregation,
+    aggregate_logps,
     check_choice,
     group_total,
-    reduce_logps,
 )
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ EPS = 1e-6
 class UcpoConfig(OverGroups):
     """tau: the part of the weight that is redistributed, in [0, 1]; .2 in the paper (M), .3 or 1 in its code.
 
-    reduction: of log-probs over tokens. The authors' `mean` makes q nearly flat; `sum`, log pi itself, nearly one-hot.
+    logprob_aggregation: the authors' `mean` makes q nearly flat; `sum`, log pi itself, nearly one-hot.
     """
 
     tau: float = 0.2
-    reduction: SequenceReduction = "mean"
+    logprob_aggregation: SequenceAggregation = "mean"
 
     def __post_init__(self) -> None:
         check_number("tau", self.tau, 0.0, 1.0)
-        check_choice("reduction", self.reduction, SequenceReduction)
+        check_choice("logprob_aggregation", self.logprob_aggregation, SequenceAggregation)
 
     @property
     def active(self) -> bool:
@@ -51,7 +51,7 @@ def ucpo(rows: Rollouts, config: UcpoConfig) -> torch.Tensor:
     """
     if not config.active:
         return rows.base
-    logp, defined = (column.squeeze(1) for column in reduce_logps(rows, config.reduction))
+    logp, defined = (column.squeeze(1) for column in aggregate_logps(rows, config.logprob_aggregation))
     who = (rows.correct == CORRECT) & defined
     index = rows.groups.unique(return_inverse=True)[1]
     lowest = logp.new_full(logp.shape, -math.inf)

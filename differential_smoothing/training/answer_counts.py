@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-FILE = "history.json"
+FILE = "answer_counts.json"
 
 
-class History:
+class AnswerCounts:
     """Counts n(x, o) of answers o by prompt x."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class History:
         return before
 
     def save(self, folder: Path) -> None:
-        """Write `history.json` into `folder`."""
+        """Write `answer_counts.json` into `folder`."""
         temporary = folder / f".{FILE}.writing"
         temporary.write_text(json.dumps(self._counts), encoding="utf-8")
         os.replace(temporary, folder / FILE)

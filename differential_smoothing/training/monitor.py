@@ -25,16 +25,15 @@ class TermMonitor:
         """reward: the name of the reward function that says what is correct, where one does."""
         self.method, self.reward = method, reward
         options = method.options
-        smoothed = options if isinstance(options, SmoothingConfig) and options.base == "grpo" else None
-        gammas = {CORRECT: 1.0, INCORRECT: 1.0}
-        if smoothed is not None:
-            gammas = {CORRECT: smoothed.gamma_p, INCORRECT: smoothed.gamma_n}
+        gammas = {CORRECT: 1.0, INCORRECT: 1.0}  # another base advantage is made of both classes
+        if isinstance(options, SmoothingConfig) and method.base in ("grpo", "dr-grpo"):
+            gammas = {CORRECT: options.gamma_p, INCORRECT: options.gamma_n}
         self._missing = {code for code, gamma in gammas.items() if gamma > 0}
         self._batches = 0
         self._scorable = False
         self._unscorable = False
-        # For other methods and bases the difference to TRL's advantages is no term whose size gamma decides
-        self._sized = smoothed is None and not isinstance(options, LogprobConfig)
+        # For other methods the difference to TRL's advantages is no term whose size gamma decides
+        self._sized = not (isinstance(options, SmoothingConfig | LogprobConfig) and options.active)
 
     def check_outcomes(self, correct: torch.Tensor, rewards: torch.Tensor | None) -> None:
         """correct: (B,) codes of a batch. rewards: (B,), where they decided it; None where `correctness` did.

@@ -32,7 +32,7 @@ def code_key(modules: Iterable[str], task: str, method: Method | None = None, ro
     total = hashlib.sha256()
     words = [f"{name}={version}" for name, version in versions().items()]
     if method is not None:
-        words += [getattr(method.advantages, "__qualname__", ""), f"{method.entropies} {method.history}"]
+        words += [getattr(method.advantages, "__qualname__", ""), f"{method.entropies} {method.answer_counts}"]
     for word in words:
         total.update(word.encode() + b"\0")
     tables = {_path(module): names for module, names in TABLES.items()}
@@ -46,9 +46,10 @@ def code_key(modules: Iterable[str], task: str, method: Method | None = None, ro
 
 
 def _modules(method: Method) -> set[str]:
-    """Where the method's function and its options are defined."""
+    """Where the method's function and its options are defined, and those of its base advantage."""
     found = {method.advantages.__module__} if method.advantages is not None else set()
-    return found | ({type(method.options).__module__} if method.options is not None else set())
+    found |= {type(method.options).__module__} if method.options is not None else set()
+    return found | (_modules(METHODS[method.base]) if method.base is not None else set())
 
 
 def _path(module: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from differential_smoothing.training.answer_counts import History
+from differential_smoothing.training.answer_counts import AnswerCounts
 
 BATCH = st.lists(
     st.tuples(st.sampled_from(["p", "q", "a\nb", ""]), st.sampled_from(["1", "None", "é", ""])), max_size=6
@@ -26,20 +26,20 @@ def slow(batches: list[list[tuple[str, str]]]) -> list[list[int]]:
 def test_counts_are_of_earlier_batches_also_across_a_resume(
     batches: list[list[tuple[str, str]]], cut: int, tmp_path_factory: object
 ) -> None:
-    folder: Path = tmp_path_factory.mktemp("history")  # type: ignore[attr-defined]
-    history = History()
+    folder: Path = tmp_path_factory.mktemp("counts")  # type: ignore[attr-defined]
+    counts = AnswerCounts()
     found = []
     for number, batch in enumerate(batches):
         if number == cut:
-            history.save(folder)
-            history = History()
-            history.load(folder)
-        found.append(history.look([prompt for prompt, _ in batch], [answer for _, answer in batch]))
+            counts.save(folder)
+            counts = AnswerCounts()
+            counts.load(folder)
+        found.append(counts.look([prompt for prompt, _ in batch], [answer for _, answer in batch]))
     assert found == slow(batches)
 
 
 def test_a_resume_that_forgets_is_noticed() -> None:
-    history = History()
-    assert history.look(["p"], ["1"]) == [0]
-    assert history.look(["p"], ["1"]) == [1]
-    assert History().look(["p"], ["1"]) == [0]
+    counts = AnswerCounts()
+    assert counts.look(["p"], ["1"]) == [0]
+    assert counts.look(["p"], ["1"]) == [1]
+    assert AnswerCounts().look(["p"], ["1"]) == [0]

@@ -33,7 +33,7 @@ from differential_smoothing.methods.diversity import (
 )
 from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
 from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
-from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalise
+from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalize
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class Row:
     seen: int = 0
 
 
-def judged_by(row: Row, reduction: str) -> float | None:
-    return row.logp if row.logp is None or reduction == "sum" else row.logp / row.length
+def judged_by(row: Row, logprob_aggregation: str) -> float | None:
+    return row.logp if row.logp is None or logprob_aggregation == "sum" else row.logp / row.length
 
 
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def centred(values: list[float], std: bool, eps: float) -> list[float]:
+def centered(values: list[float], std: bool, eps: float) -> list[float]:
     m = mean(values)
     spread = math.sqrt(sum((v - m) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else 0.0
     return [(v - m) / (spread + eps) if std else v - m for v in values]
@@ -111,7 +111,7 @@ def slow_ucpo(group: list[Row], o: UcpoConfig) -> list[float]:
     right = [i for i, row in enumerate(group) if row.r and row.logp is not None]
     out = [row.base for row in group]
     if len(right) >= 2:
-        mass = {i: math.exp(judged_by(group[i], o.reduction) or 0.0) for i in right}
+        mass = {i: math.exp(judged_by(group[i], o.logprob_aggregation) or 0.0) for i in right}
         v = {i: 1 / max(mass[i] / sum(mass.values()), 1e-6) for i in right}
         for i in right:
             out[i] *= (1 - o.tau) + o.tau * len(right) * v[i] / sum(v.values())
@@ -119,15 +119,15 @@ def slow_ucpo(group: list[Row], o: UcpoConfig) -> list[float]:
 
 
 def slow_unlikeliness(group: list[Row], o: UnlikelinessConfig) -> list[float]:
-    known = [judged_by(row, o.reduction) for row in group]
+    known = [judged_by(row, o.logprob_aggregation) for row in group]
     order = sorted(value for value in known if value is not None)
     shaped = []
     for row, value in zip(group, known):
         rank = 0.0 if value is None else mean([a for a, other in enumerate(order) if other == value])
         shaped.append(row.r * (1 - o.strength * rank / max(len(order), 1)))
-    if o.flat_groups == "zero" and len({row.r for row in group}) < 2:
+    if o.zero_variance_groups == "zero" and len({row.r for row in group}) < 2:
         return [0.0] * len(group)
-    return centred(shaped, True, 1e-6)
+    return centered(shaped, True, 1e-6)
 
 
 def slow_outcome(group: list[Row], o: OutcomeConfig) -> list[float]:
@@ -154,7 +154,7 @@ def slow_darling(group: list[Row], o: DarlingConfig) -> list[float]:
     for i, row in enumerate(group):
         unlike = sum(group[j].answer != row.answer for j in range(n) if j != i)
         shaped.append(row.r * (unlike / (n - 1) if n > 1 else 1.0))
-    return centred(shaped, o.std, 1e-4)
+    return centered(shaped, o.std, 1e-4)
 
 
 FAST_AND_SLOW: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., list[float]], bool]] = {
@@ -226,7 +226,7 @@ def random_rows(seed: int, groups: int = 4, size: int = 6, width: int = 5) -> Ro
     rewards = torch.tensor(np.where(correct == UNSCORABLE, math.nan, correct))
     return Rollouts(
         rewards=rewards,
-        base=normalise(rewards, torch.tensor(group), std=True),
+        base=normalize(rewards, torch.tensor(group), std=True),
         logps=torch.tensor(logps),
         mask=torch.tensor(mask.astype(int)),
         correct=torch.tensor(correct),
@@ -280,7 +280,7 @@ def test_agrees_with_slow_loop_on_any_shape(seed: int, groups: int, size: int, w
         (
             UnlikelinessConfig(),
             differential_smoothing.methods.diversity,
-            "reduce_logps",
+            "aggregate_logps",
             lambda real: lambda *a: (-real(*a)[0], real(*a)[1]),
         ),
         (
@@ -319,7 +319,7 @@ def example(correct: Sequence[int] = (1, 0, 0, 1), answers: Sequence[int] = (7, 
     groups = torch.zeros(4, dtype=torch.long)
     return Rollouts(
         rewards=rewards,
-        base=normalise(rewards, groups, std=True),
+        base=normalize(rewards, groups, std=True),
         logps=torch.where(mask, each[:, None], torch.nan),
         mask=mask.int(),
         correct=torch.tensor(correct),
@@ -357,7 +357,7 @@ def test_worked_example(option: Any, wanted: tuple[float, ...]) -> None:
 def test_worked_example_of_all_correct_groups() -> None:
     """Blown up to order 1 when kept; dropped by default."""
     rows = example((1, 1, 1, 1))
-    kept = fast(rows, UnlikelinessConfig(0.25, flat_groups="keep"))
+    kept = fast(rows, UnlikelinessConfig(0.25, zero_variance_groups="keep"))
     assert kept == pytest.approx((-1.16, 1.16, -0.39, 0.39), abs=5e-3)
     assert not fast(rows, UnlikelinessConfig(0.25)).any()
 
@@ -404,7 +404,7 @@ def bernoulli_group(r: np.ndarray) -> Rollouts:
     n = len(r)
     rewards = torch.tensor(r, dtype=torch.float64)
     groups = torch.zeros(n, dtype=torch.long)
-    base = normalise(rewards, groups, std=True)
+    base = normalize(rewards, groups, std=True)
     return Rollouts(rewards, base, torch.zeros(n, 1), torch.ones(n, 1), torch.tensor(r), groups, torch.tensor(r))
 
 
@@ -544,10 +544,10 @@ def test_missing_entropies_are_named() -> None:
         (MaxRLConfig, {"unbiased": 1}, "unbiased=1"),
         (FGrpoConfig, {"gamma": -0.1}, "gamma=-0.1"),
         (UcpoConfig, {"tau": 1.1}, "tau=1.1"),
-        (UcpoConfig, {"reduction": "token"}, "reduction='token'"),
+        (UcpoConfig, {"logprob_aggregation": "token"}, "logprob_aggregation='token'"),
         (UnlikelinessConfig, {"strength": math.nan}, "strength=nan"),
-        (UnlikelinessConfig, {"reduction": "max"}, "reduction='max'"),
-        (UnlikelinessConfig, {"flat_groups": "drop"}, "flat_groups='drop'"),
+        (UnlikelinessConfig, {"logprob_aggregation": "max"}, "logprob_aggregation='max'"),
+        (UnlikelinessConfig, {"zero_variance_groups": "drop"}, "zero_variance_groups='drop'"),
         (OutcomeConfig, {"strength": -1}, "strength=-1"),
         (HistoricalConfig, {"form": "max"}, "form='max'"),
         (HistoricalConfig, {"offset": 1.5}, "offset=1.5"),

@@ -32,14 +32,14 @@ def step(folder: Path, args: Any, **keywords: Any) -> np.ndarray:
     ("fields", "options"),
     [
         ({"gamma_p": 0.3, "gamma_n": 0.1}, {"gamma_p": 0.3, "gamma_n": 0.1}),
-        ({"gamma_p": 0.3, "center": True}, {"gamma_p": 0.3, "gamma_n": 0.0, "centring": "group"}),
+        ({"gamma_p": 0.3, "center": True}, {"gamma_p": 0.3, "gamma_n": 0.0, "center": True}),
         (
             {"gamma_p": 0.3, "logprob_aggregation": "token", "zero_variance_groups": "zero"},
-            {"gamma_p": 0.3, "gamma_n": 0.0, "reduction": "token", "flat_groups": "zero"},
+            {"gamma_p": 0.3, "gamma_n": 0.0, "logprob_aggregation": "token", "zero_variance_groups": "zero"},
         ),
         (
             {"gamma_p": 0.3, "apply_to": "reward", "scale_rewards": "none"},
-            {"gamma_p": 0.3, "gamma_n": 0.0, "place": "reward", "std": False},
+            {"gamma_p": 0.3, "gamma_n": 0.0, "apply_to": "reward", "std": False},
         ),
         ({"gamma_p": 0.3, "base": "maxrl"}, {"gamma_p": 0.3, "gamma_n": 0.0, "base": "maxrl"}),
     ],

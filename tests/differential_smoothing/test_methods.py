@@ -14,7 +14,7 @@ import torch
 from differential_smoothing.methods import METHODS, PRESETS, get
 from differential_smoothing.methods.logprob import LogprobConfig
 from differential_smoothing.methods.variants import is_variant, kind
-from differential_smoothing.rollouts import Rollouts, normalise
+from differential_smoothing.rollouts import Rollouts, normalize
 from differential_smoothing.smoothing import SmoothingConfig
 
 NAMES = [
@@ -56,13 +56,13 @@ def test_every_entry_is_whole(name: str) -> None:
 
 def test_defaults_do_what_the_names_say() -> None:
     options = {name: get(name).options for name in NAMES}
-    positive, negative, centred = (options[f"ds-grpo-{kind}"] for kind in ("positive", "negative", "centered"))
+    positive, negative, centered = (options[f"ds-grpo-{kind}"] for kind in ("positive", "negative", "centered"))
     assert isinstance(positive, SmoothingConfig)
     assert isinstance(negative, SmoothingConfig)
-    assert isinstance(centred, SmoothingConfig)
+    assert isinstance(centered, SmoothingConfig)
     assert positive.gamma_p > 0 == positive.gamma_n
     assert negative.gamma_n > 0 == negative.gamma_p
-    assert centred.centring == "group"
+    assert centered.center
     assert get("entropy-bonus").trl["entropy_coef"] > 0 > get("entropy-penalty").trl["entropy_coef"]
     bonus, penalty = options["logprob-bonus"], options["logprob-penalty"]
     assert isinstance(bonus, LogprobConfig)
@@ -75,7 +75,7 @@ def test_presets_are_their_sources() -> None:
     """Term of a correct and of a wrong rollout of two tokens at log-probs −1 and −3, in a group of two."""
     logps, mask = torch.tensor([[-1.0, -3.0], [-1.0, -3.0]]), torch.ones(2, 2)
     rewards, groups = torch.tensor([1.0, 0.0]), torch.tensor([0, 0])
-    base = normalise(rewards, groups, std=True)
+    base = normalize(rewards, groups, std=True)
     rows = Rollouts(rewards, base, logps, mask, correct=torch.tensor([1, 0]), groups=groups)
     found = {name: method.advantages(rows, method.options) for name, method in PRESETS.items()}  # type: ignore[misc]
     sign = torch.tensor([1.0, -1.0])
@@ -86,7 +86,7 @@ def test_presets_are_their_sources() -> None:
 
 
 def test_overrides_reach_options_and_trl() -> None:
-    assert get("ds-grpo", gamma_p=0.3, reduction="mean").options == SmoothingConfig(0.3, 0.01, "mean")
+    assert get("ds-grpo", gamma_p=0.3, logprob_aggregation="mean").options == SmoothingConfig(0.3, 0.01, "mean")
     assert get("entropy-bonus", entropy_coef=0.02).trl == {"entropy_coef": 0.02}
     assert get("ds-grpo", gamma_n=0).record()["gamma_n"] == 0
     assert get("ds-grpo").record()["gamma_n"] == 0.01, "an override must not touch the registry"
@@ -96,15 +96,15 @@ def test_overrides_reach_options_and_trl() -> None:
     ("name", "overrides", "message"),
     [
         ("ds-gpro", {}, "did you mean 'ds-grpo'"),
-        ("dsgrpo-centred", {}, "did you mean 'ds-grpo-centered'"),
+        ("dsgrpo-centered", {}, "did you mean 'ds-grpo-centered'"),
         ("ds-grpo", {"gama_p": 0.1}, "did you mean 'gamma_p'"),
         ("ds-grpo", {"gamma_p": "0.1"}, "gamma_p='0.1' must be a number"),
         ("ds-grpo", {"gamma_p": True}, "gamma_p=True must be a number"),
         ("ds-grpo", {"gamma_p": -0.1}, "ds-grpo: gamma_p=-0.1"),
-        ("ds-grpo", {"reduction": "max"}, "reduction='max'"),
+        ("ds-grpo", {"logprob_aggregation": "max"}, "logprob_aggregation='max'"),
         ("ds-grpo-positive", {"gamma_n": 0.1}, "gamma_n"),
         ("ds-grpo-negative", {"gamma_p": 0.1}, "gamma_p"),
-        ("ds-grpo-centered", {"centring": "none"}, "centring"),
+        ("ds-grpo-centered", {"center": False}, "center"),
         ("entropy-bonus", {"entropy_coef": -0.1}, "entropy_coef=-0.1"),
         ("entropy-penalty", {"entropy_coef": 0.1}, "entropy_coef=0.1"),
         ("entropy-penalty", {"entropy_coef": -math.inf}, "entropy_coef=-inf"),
@@ -119,8 +119,8 @@ def test_refusals_name_what_is_wrong(name: str, overrides: dict, message: str) -
 
 
 def test_a_variant_is_its_method_with_other_options_under_a_second_name() -> None:
-    token = get("ds-grpo@token", gamma_p=0.3, reduction="token")
-    assert token == dataclasses.replace(get("ds-grpo", gamma_p=0.3, reduction="token"), name="ds-grpo@token")
+    token = get("ds-grpo@token", gamma_p=0.3, logprob_aggregation="token")
+    assert token == dataclasses.replace(get("ds-grpo", gamma_p=0.3, logprob_aggregation="token"), name="ds-grpo@token")
     assert token.record()["name"] == "ds-grpo@token"
     assert is_variant(token.name)
     assert not is_variant("ds-grpo")

@@ -13,39 +13,54 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import differential_smoothing.smoothing
-from differential_smoothing.methods import get
+from differential_smoothing.methods import BASES, get
 from differential_smoothing.methods.logprob import LogprobConfig, logprob_bonus
-from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalise
+from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalize
 from differential_smoothing.smoothing import SmoothingConfig, smooth
 
 OPTIONS = [
-    SmoothingConfig(0.3, 0.07, reduction, place, centring, std, flat)
-    for reduction, place, centring, std, flat in itertools.product(
-        ("sum", "mean", "token"), ("advantage", "reward"), ("none", "group"), (True, False), ("keep", "zero")
+    SmoothingConfig(0.3, 0.07, aggregation, apply_to, center, std, flat)
+    for aggregation, apply_to, center, std, flat in itertools.product(
+        ("sum", "mean", "token"), ("advantage", "reward"), (False, True), (True, False), ("keep", "zero")
     )
-    if not (reduction == "token" and place == "reward")
-]
-OPTIONS += [
-    SmoothingConfig(0.3, 0.07, reduction, base=base) for reduction in ("sum", "token") for base in ("maxrl", "f-grpo")
+    if not (aggregation == "token" and apply_to == "reward")
 ]
 
 
 def slow_base(rows: Rollouts, base: str) -> list[float]:
-    """The advantages before the term: GRPO's, (r − p) / p, or (1 − p)^(1/2) times GRPO's; p is the group's accuracy."""
+    """The base advantages from their papers' formulas, one rollout at a time; k = 4 by enumeration of all subsets."""
+    rewards, correct, groups = rows.rewards.tolist(), rows.correct.tolist(), rows.groups.tolist()
+    grpo = slow_normalize(rewards, groups, std=True)
+    if base in ("grpo", "dr-grpo"):
+        return slow_normalize(rewards, groups, std=base == "grpo")
     out = []
-    for own, right, group in zip(rows.base.tolist(), rows.correct.tolist(), rows.groups.tolist()):
-        mates = [c for c, g in zip(rows.correct.tolist(), rows.groups.tolist()) if g == group and c != UNSCORABLE]
-        if base == "grpo" or (right == UNSCORABLE and base == "f-grpo"):
-            out.append(own)
-        elif right == UNSCORABLE or (base == "maxrl" and CORRECT not in mates):
-            out.append(0.0)
+    for i, (own, right) in enumerate(zip(grpo, correct)):
+        mates = [j for j, c in enumerate(correct) if groups[j] == groups[i] and c != UNSCORABLE]
+        hits = sum(correct[j] == CORRECT for j in mates)
+        best = {s: max(correct[j] == CORRECT for j in s) for s in itertools.combinations(mates, 4)}
+        if right == UNSCORABLE:
+            out.append(own if base == "f-grpo" else 0.0)
+        elif base == "f-grpo":
+            out.append(math.sqrt(1 - hits / len(mates)) * own)
+        elif base == "maxrl":
+            accuracy = hits / len(mates)
+            out.append(((right == CORRECT) - accuracy) / (accuracy + 1e-6) if hits else 0.0)
+        elif base == "passk-training":
+            out.append(slow_passk(best, i) if hits and len(mates) - hits >= 4 else 0.0)
         else:
-            p = mates.count(CORRECT) / len(mates)
-            out.append(((right == CORRECT) - p) / (p + 1e-6) if base == "maxrl" else math.sqrt(1 - p) * own)
+            added = [value - max(correct[j] == CORRECT for j in s if j != i) for s, value in best.items() if i in s]
+            out.append(len(mates) * sum(added) / len(best) if best else 0.0)
     return out
 
 
-def slow_normalise(rewards: list[float], groups: list[int], std: bool) -> list[float]:
+def slow_passk(best: dict[tuple[int, ...], bool], i: int) -> float:
+    """The mean over the subsets that hold i of (best − rho) / sigma."""
+    rho = sum(best.values()) / len(best)
+    own = [value for subset, value in best.items() if i in subset]
+    return (sum(own) / len(own) - rho) / (math.sqrt(rho * (1 - rho)) + 1e-6)
+
+
+def slow_normalize(rewards: list[float], groups: list[int], std: bool) -> list[float]:
     out = []
     for i, reward in enumerate(rewards):
         mates = [r for r, g in zip(rewards, groups) if g == groups[i] and not math.isnan(r)]
@@ -60,7 +75,7 @@ def slow_normalise(rewards: list[float], groups: list[int], std: bool) -> list[f
 
 def slow_smooth(rows: Rollouts, config: SmoothingConfig) -> np.ndarray:
     """One rollout, one token at a time."""
-    rewards, base = rows.rewards.tolist(), slow_base(rows, config.base)
+    rewards, base = rows.rewards.tolist(), rows.base.tolist()
     correct, groups = rows.correct.tolist(), rows.groups.tolist()
     mask, logps = rows.mask.tolist(), rows.logps.tolist()
     size, width = len(rewards), len(mask[0])
@@ -71,30 +86,30 @@ def slow_smooth(rows: Rollouts, config: SmoothingConfig) -> np.ndarray:
             return logps[i][t] if mask[i][t] else None
         if not counted:
             return None
-        return sum(counted) / (len(counted) if config.reduction == "mean" else 1)
+        return sum(counted) / (len(counted) if config.logprob_aggregation == "mean" else 1)
 
     def term(i: int, t: int | None) -> float:
         own = judged_by(i, t)
         if own is None or correct[i] == UNSCORABLE:
             return 0.0
-        if config.centring == "group":
+        if config.center:
             mates = [judged_by(j, t) for j in range(size) if groups[j] == groups[i] and correct[j] == correct[i]]
             known = [m for m in mates if m is not None]
             own -= sum(known) / len(known)
         return -config.gamma_p * own if correct[i] == CORRECT else config.gamma_n * own
 
-    columns: list[int | None] = list(range(width)) if config.reduction == "token" else [None]
-    if config.place == "reward":
-        flat = slow_normalise([rewards[i] + term(i, None) for i in range(size)], groups, config.std)
+    columns: list[int | None] = list(range(width)) if config.logprob_aggregation == "token" else [None]
+    if config.apply_to == "reward":
+        flat = slow_normalize([rewards[i] + term(i, None) for i in range(size)], groups, config.std)
         out = np.array(flat)[:, None]
     else:
         out = np.array([[base[i] + term(i, t) for t in columns] for i in range(size)])
-    if config.flat_groups == "zero":
+    if config.zero_variance_groups == "zero":
         for i in range(size):
             mates = [r for r, g in zip(rewards, groups) if g == groups[i] and not math.isnan(r)]
             if len(set(mates)) < 2:
                 out[i] = 0.0
-    return out if config.reduction == "token" else out[:, 0]
+    return out if config.logprob_aggregation == "token" else out[:, 0]
 
 
 def random_rows(seed: int, groups: int = 4, size: int = 5, width: int = 6) -> Rollouts:
@@ -120,14 +135,14 @@ def random_rows(seed: int, groups: int = 4, size: int = 5, width: int = 6) -> Ro
         correct=torch.tensor(correct),
         groups=torch.tensor(group),
     )
-    return dataclasses.replace(rows, base=normalise(rows.rewards, rows.groups, True))
+    return dataclasses.replace(rows, base=normalize(rows.rewards, rows.groups, True))
 
 
 @pytest.mark.parametrize("config", OPTIONS, ids=str)
 def test_agrees_with_slow_loop(config: SmoothingConfig) -> None:
     for seed in range(12):
         rows = random_rows(seed)
-        counted = rows.mask.bool().numpy() if config.reduction == "token" else slice(None)
+        counted = rows.mask.bool().numpy() if config.logprob_aggregation == "token" else slice(None)
         np.testing.assert_allclose(
             smooth(rows, config).numpy()[counted], slow_smooth(rows, config)[counted], rtol=1e-12, atol=1e-12
         )
@@ -151,29 +166,31 @@ def test_agrees_with_slow_loop_on_any_shape(
     if not config.active:
         assert torch.equal(smooth(rows, config), rows.base)
         return
-    counted = rows.mask.bool().numpy() if config.reduction == "token" else slice(None)
+    counted = rows.mask.bool().numpy() if config.logprob_aggregation == "token" else slice(None)
     np.testing.assert_allclose(
         smooth(rows, config).numpy()[counted], slow_smooth(rows, config)[counted], rtol=1e-9, atol=1e-9
     )
 
 
-@pytest.mark.parametrize("mutation", ["sign", "class", "uncentred", "mean", "masked"])
+@pytest.mark.parametrize("mutation", ["sign", "class", "uncentered", "mean", "masked"])
 def test_loop_notices_mutations(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = SmoothingConfig(0.3, 0.07, centring="group")
+    config = SmoothingConfig(0.3, 0.07, center=True)
     if mutation == "sign":
-        monkeypatch.setattr(differential_smoothing.smoothing, "reduce_logps", _wrap(lambda logp, where: (-logp, where)))
+        monkeypatch.setattr(
+            differential_smoothing.smoothing, "aggregate_logps", _wrap(lambda logp, where: (-logp, where))
+        )
     elif mutation == "class":
         monkeypatch.setattr(differential_smoothing.smoothing, "CORRECT", INCORRECT)
-    elif mutation == "uncentred":
+    elif mutation == "uncentered":
         monkeypatch.setattr(differential_smoothing.smoothing, "group_mean", lambda value, *_: torch.zeros_like(value))
     elif mutation == "mean":
         monkeypatch.setattr(
-            differential_smoothing.smoothing, "reduce_logps", _wrap(lambda logp, where: (logp / 6, where))
+            differential_smoothing.smoothing, "aggregate_logps", _wrap(lambda logp, where: (logp / 6, where))
         )
     else:
         monkeypatch.setattr(
             differential_smoothing.smoothing,
-            "reduce_logps",
+            "aggregate_logps",
             _wrap(lambda logp, where: (logp - 1.0 * ~where, where | True)),
         )
     rows = random_rows(0)
@@ -182,11 +199,11 @@ def test_loop_notices_mutations(mutation: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _wrap(change):
-    real = differential_smoothing.smoothing.reduce_logps
+    real = differential_smoothing.smoothing.aggregate_logps
     return lambda *arguments: change(*real(*arguments))
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option.base == "grpo"], ids=str)
+@pytest.mark.parametrize("option", OPTIONS, ids=str)
 def test_gamma_zero_is_the_base_bit_for_bit(option: SmoothingConfig) -> None:
     rows = random_rows(3)
     rows = dataclasses.replace(rows, base=torch.cat([torch.tensor([-0.0, 0.1 + 0.2]), rows.base[2:].double()]))
@@ -194,31 +211,65 @@ def test_gamma_zero_is_the_base_bit_for_bit(option: SmoothingConfig) -> None:
     assert found.numpy().tobytes() == rows.base.numpy().tobytes()
 
 
-@pytest.mark.parametrize("name", ["maxrl", "f-grpo"])
-def test_gamma_zero_on_another_base_is_that_method(name: str) -> None:
-    rows, method = random_rows(3), get(name)
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("aggregation", ["sum", "token"])
+def test_the_term_on_every_base_against_slow_loops(base: str, aggregation: str) -> None:
+    """With the term, and without it: then it is the base's own method."""
+    method = get("ds-grpo", gamma_p=0.3, gamma_n=0.07, base=base, logprob_aggregation=aggregation)
+    alone = get("ds-grpo", gamma_p=0.0, gamma_n=0.0, base=base)
     assert method.advantages is not None
-    alone = method.advantages(rows, method.options)
-    assert not torch.equal(alone, rows.base)
-    tokens = rows.mask.sum(dim=1) > 0
-    assert torch.equal(smooth(rows, SmoothingConfig(base=name)), alone)  # type: ignore[arg-type]
-    both = smooth(rows, SmoothingConfig(0.3, 0.07, base=name)) - alone  # type: ignore[arg-type]
-    on_grpo = smooth(rows, SmoothingConfig(0.3, 0.07)) - rows.base
-    np.testing.assert_allclose(both[tokens].numpy(), on_grpo[tokens].numpy(), rtol=1e-9, atol=1e-9)
+    sizes = []
+    for seed in range(12):
+        rows = random_rows(seed, size=7)
+        rows = dataclasses.replace(rows, base=normalize(rows.rewards, rows.groups, method.std))
+        wanted = dataclasses.replace(rows, base=torch.tensor(slow_base(rows, base), dtype=torch.float64))
+        found = method.advantages(method.on_base(rows), method.options).numpy()
+        counted = rows.mask.bool().numpy() if aggregation == "token" else slice(None)
+        slow = slow_smooth(wanted, SmoothingConfig(0.3, 0.07, aggregation))  # type: ignore[arg-type]
+        np.testing.assert_allclose(found[counted], slow[counted], rtol=1e-9, atol=1e-9)
+        without = method.advantages(alone.on_base(rows), alone.options).numpy()
+        np.testing.assert_allclose(without, wanted.base.numpy(), rtol=1e-9, atol=1e-9)
+        sizes.append(np.abs(without).max())
+    assert max(sizes) > 0.5
 
 
-def test_another_base_is_made_from_the_rewards_of_the_task() -> None:
-    with pytest.raises(ValueError, match="base='maxrl' cannot go with place='reward'"):
-        SmoothingConfig(0.3, base="maxrl", place="reward")
-    with pytest.raises(ValueError, match="base='ppo' must be one of grpo, maxrl, f-grpo"):
-        SmoothingConfig(0.3, base="ppo")  # type: ignore[arg-type]
+def test_a_base_is_a_method_of_rewards_alone() -> None:
+    """Its own entry of the registry gives the same advantages, whatever the log-probs and answers are."""
+    rows = random_rows(3)
+    other = dataclasses.replace(rows, logps=rows.logps - 1.0, answers=torch.arange(len(rows.base)))
+    for base in BASES:
+        method, itself = get("ds-grpo", gamma_p=0.0, gamma_n=0.0, base=base), get(base)
+        assert torch.equal(method.on_base(rows).base, method.on_base(other).base)
+        if itself.advantages is None:  # TRL makes them
+            assert (method.std, method.active, method.whole_groups) == (itself.std, False, False)
+        else:
+            assert torch.equal(method.on_base(rows).base, itself.advantages(rows, itself.options))
+            assert (method.active, method.whole_groups) == (True, True)
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean", "token"])
-@pytest.mark.parametrize("centring", ["none", "group"])
-def test_untouched_rows_keep_the_base_bit_for_bit(reduction: str, centring: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"base": "maxrl", "apply_to": "reward"}, "base='maxrl' cannot go with apply_to='reward'"),
+        ({"base": "ppo"}, "base='ppo' must be one of grpo, dr-grpo, maxrl, f-grpo, passk-training, pkpo"),
+        ({"base": "dr-grpo", "std": True}, "base='dr-grpo' cannot go with std=True"),
+    ],
+)
+def test_bad_bases_are_named(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        get("ds-grpo", gamma_p=0.3, **options)
+
+
+def test_a_preset_at_the_reward_takes_no_other_base() -> None:
+    with pytest.raises(ValueError, match="base='maxrl' cannot go with apply_to='reward'"):
+        get("authors-nov25", base="maxrl")
+
+
+@pytest.mark.parametrize("logprob_aggregation", ["sum", "mean", "token"])
+@pytest.mark.parametrize("center", [False, True])
+def test_untouched_rows_keep_the_base_bit_for_bit(logprob_aggregation: str, center: bool) -> None:
     rows = random_rows(5)
-    found = smooth(rows, SmoothingConfig(0.3, 0.0, reduction, "advantage", centring))  # type: ignore[arg-type]
+    found = smooth(rows, SmoothingConfig(0.3, 0.0, logprob_aggregation, "advantage", center))  # type: ignore[arg-type]
     found = found if found.dim() == 2 else found[:, None]
     unscorable, masked = rows.correct == UNSCORABLE, rows.mask.sum(dim=1) == 0
     for who in (unscorable, masked, rows.correct == INCORRECT):
@@ -226,18 +277,18 @@ def test_untouched_rows_keep_the_base_bit_for_bit(reduction: str, centring: str)
         assert torch.equal(found[who], rows.base[who, None].expand_as(found[who]))
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean", "token"])
-def test_one_correct_rollout_centres_to_zero(reduction: str) -> None:
+@pytest.mark.parametrize("logprob_aggregation", ["sum", "mean", "token"])
+def test_one_correct_rollout_centres_to_zero(logprob_aggregation: str) -> None:
     rows = random_rows(0, groups=1)
     correct = torch.tensor([CORRECT, INCORRECT, INCORRECT, INCORRECT, UNSCORABLE])
     rows = dataclasses.replace(rows, correct=correct, mask=torch.ones_like(rows.mask), logps=-torch.rand(5, 6).double())
-    found = smooth(rows, SmoothingConfig(0.5, 0.0, reduction, centring="group"))  # type: ignore[arg-type]
+    found = smooth(rows, SmoothingConfig(0.5, 0.0, logprob_aggregation, center=True))  # type: ignore[arg-type]
     assert torch.equal(found[0].unique(), rows.base[:1])
 
 
 def test_centred_term_has_mean_zero_in_each_class() -> None:
     rows = random_rows(2)
-    term = smooth(rows, SmoothingConfig(0.5, 0.2, centring="group")) - rows.base
+    term = smooth(rows, SmoothingConfig(0.5, 0.2, center=True)) - rows.base
     has = rows.mask.sum(dim=1) > 0
     for group, code in itertools.product(rows.groups.unique(), (CORRECT, INCORRECT)):
         who = (rows.groups == group) & (rows.correct == code) & has
@@ -265,7 +316,7 @@ def test_signs_by_hand() -> None:
     token = smooth(rows, SmoothingConfig(0.1, 0.05, "token"))
     assert token[0].tolist() == pytest.approx([1.05, 1.15])
     assert token[1, 0] == pytest.approx(-1.1)
-    reward = smooth(rows, SmoothingConfig(0.1, 0.05, place="reward", std=False))
+    reward = smooth(rows, SmoothingConfig(0.1, 0.05, apply_to="reward", std=False))
     assert reward.tolist() == pytest.approx([0.65, -0.65])  # rewards 1.2 and -0.1
 
 
@@ -274,11 +325,11 @@ def slow_logprob_bonus(rows: Rollouts, config: LogprobConfig, i: int, t: int) ->
 
     def judged_by(j: int) -> float | None:
         kept = [float(rows.logps[j, s]) for s in range(rows.mask.shape[1]) if rows.mask[j, s]]
-        if config.reduction == "token":
+        if config.logprob_aggregation == "token":
             kept = [float(rows.logps[j, t])] if rows.mask[j, t] else []
         if not kept or rows.correct[j] == UNSCORABLE:
             return None
-        return sum(kept) / (len(kept) if config.reduction == "mean" else 1)
+        return sum(kept) / (len(kept) if config.logprob_aggregation == "mean" else 1)
 
     own = judged_by(i)
     if own is None:
@@ -287,10 +338,10 @@ def slow_logprob_bonus(rows: Rollouts, config: LogprobConfig, i: int, t: int) ->
     return float(rows.base[i]) - config.gamma * (own - sum(known) / len(known))
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean", "token"])
+@pytest.mark.parametrize("logprob_aggregation", ["sum", "mean", "token"])
 @pytest.mark.parametrize("gamma", [0.4, -0.4])
-def test_logprob_bonus_against_slow_loop(reduction: str, gamma: float) -> None:
-    config = LogprobConfig(gamma, reduction)  # type: ignore[arg-type]
+def test_logprob_bonus_against_slow_loop(logprob_aggregation: str, gamma: float) -> None:
+    config = LogprobConfig(gamma, logprob_aggregation)  # type: ignore[arg-type]
     for seed in range(6):
         rows = random_rows(seed)
         found = logprob_bonus(rows, config).numpy().reshape(len(rows.base), -1)
@@ -304,12 +355,12 @@ def test_logprob_bonus_against_slow_loop(reduction: str, gamma: float) -> None:
     [
         ({"gamma_p": -0.1}, "gamma_p=-0.1"),
         ({"gamma_n": math.nan}, "gamma_n=nan"),
-        ({"reduction": "max"}, "reduction='max'"),
-        ({"place": "loss"}, "place='loss'"),
-        ({"centring": "batch"}, "centring='batch'"),
-        ({"flat_groups": "drop"}, "flat_groups='drop'"),
+        ({"logprob_aggregation": "max"}, "logprob_aggregation='max'"),
+        ({"apply_to": "loss"}, "apply_to='loss'"),
+        ({"center": "group"}, "center='group'"),
+        ({"zero_variance_groups": "drop"}, "zero_variance_groups='drop'"),
         ({"std": "yes"}, "std='yes'"),
-        ({"reduction": "token", "place": "reward"}, "reduction='token'"),
+        ({"logprob_aggregation": "token", "apply_to": "reward"}, "logprob_aggregation='token'"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:
@@ -317,7 +368,7 @@ def test_bad_options_are_named(options: dict, message: str) -> None:
         SmoothingConfig(**options)
 
 
-@pytest.mark.parametrize("options", [{"gamma": math.inf}, {"reduction": "max"}, {"std": 1}])
+@pytest.mark.parametrize("options", [{"gamma": math.inf}, {"logprob_aggregation": "max"}, {"std": 1}])
 def test_bad_logprob_options_are_named(options: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         LogprobConfig(**options)

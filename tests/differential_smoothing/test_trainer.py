@@ -29,11 +29,11 @@ from rl.models.tabular import EOS, tabular_tokenizer
 from rl.training.bridge import steps
 
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
-CENTRED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)
-REWARD = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, place="reward")
-TOKEN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, reduction="token")
+CENTERED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)
+REWARD = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, apply_to="reward")
+TOKEN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, logprob_aggregation="token")
 LOGPROB = methods.get("logprob-bonus", gamma=0.3)
-METHODS = [methods.get("grpo"), PLAIN, CENTRED, REWARD, TOKEN, LOGPROB]
+METHODS = [methods.get("grpo"), PLAIN, CENTERED, REWARD, TOKEN, LOGPROB]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(map(str, m.record().values())))
@@ -106,7 +106,7 @@ def test_without_a_term_it_is_trl_bit_for_bit(method: Method, tmp_path: Path) ->
     assert generated(tmp_path, DSGRPOTrainer, method=PLAIN)[0] != theirs
 
 
-@pytest.mark.parametrize("method", [PLAIN, CENTRED, TOKEN], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [PLAIN, CENTERED, TOKEN], ids=lambda m: m.name)
 @pytest.mark.parametrize("iterations", [1, 2])
 def test_nothing_is_applied_in_evaluation(method: Method, iterations: int, tmp_path: Path) -> None:
     losses = []
@@ -168,7 +168,7 @@ def test_tokens_of_the_environment_do_not_count(tmp_path: Path) -> None:
 
 def test_correctness_is_explicit_and_three_valued(tmp_path: Path) -> None:
     """A shaped reward of .1 for wrong answers is not taken for a correct one, and columns of the data set arrive."""
-    method, seen = spied(CENTRED)
+    method, seen = spied(CENTERED)
 
     def shaped(completion_ids: list[list[int]], **_: Any) -> list[float]:
         return [1.0 if good else 0.1 for good in WORLD.reward(completion_ids)]
@@ -247,7 +247,7 @@ def test_answers_decide_what_is_distinct(tmp_path: Path) -> None:
         args,
         rollout_func=WORLD.handed_in([BATCH]),
         method="grpo",
-        answers=lambda completion_ids, **_: ["short" if len(ids) < 4 else "long" for ids in completion_ids],
+        answer_key=lambda completion_ids, **_: ["short" if len(ids) < 4 else "long" for ids in completion_ids],
     )
     trainer.train()
     assert trainer.state.log_history[0]["distinct_correct"] == (1 + 2) / 2

@@ -23,9 +23,9 @@ from differential_smoothing.trl import DSGRPOTrainer
 from rl.training.bridge import steps
 
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
-CENTRED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)
-TOKEN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, reduction="token")
-REWARD = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, place="reward")
+CENTERED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)
+TOKEN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, logprob_aggregation="token")
+REWARD = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, apply_to="reward")
 GRPO = methods.get("grpo")
 # On-policy; an old policy's log-probs at hand; groups split among micro-batches
 ROADS: list[dict[str, Any]] = [
@@ -50,7 +50,7 @@ class OwnPublicLoss(DSGRPOTrainer):
 
 
 @pytest.mark.parametrize("kind", [OwnLoss, OwnPublicLoss])
-@pytest.mark.parametrize("method", [PLAIN, CENTRED, TOKEN], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [PLAIN, CENTERED, TOKEN], ids=lambda m: m.name)
 @pytest.mark.parametrize("road", ROADS, ids=str)
 def test_a_loss_of_ones_own_gets_the_term(kind: Any, method: Method, road: dict[str, Any], tmp_path: Path) -> None:
     found = first_step(tmp_path, method, kind=kind, **road)
@@ -80,7 +80,7 @@ class DoublingBelow(DSGRPOTrainer, Doubling):
 
 
 @pytest.mark.parametrize("kind", [DoublingAbove, DoublingBelow])
-@pytest.mark.parametrize("method", [PLAIN, CENTRED, TOKEN], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [PLAIN, CENTERED, TOKEN], ids=lambda m: m.name)
 @pytest.mark.parametrize("road", ROADS, ids=str)
 def test_the_term_is_added_last(kind: Any, method: Method, road: dict[str, Any], tmp_path: Path) -> None:
     """2 base + term, in either order of base classes and by every road: steps are linear in the advantages."""
@@ -207,7 +207,7 @@ def test_answers_may_come_later_too(tmp_path: Path) -> None:
 
     args = WORLD.settings(tmp_path, per_device_train_batch_size=len(BATCH), max_steps=1, logging_strategy="steps")
     args.logging_steps = 1
-    trainer = WORLD.trainer(args, rollout_func=WORLD.handed_in([BATCH]), method="grpo", answers=answers)
+    trainer = WORLD.trainer(args, rollout_func=WORLD.handed_in([BATCH]), method="grpo", answer_key=answers)
     trainer.train()
     assert trainer.state.log_history[0]["distinct_correct"] == 1.0
 
@@ -247,7 +247,7 @@ def test_correctness_and_answers_get_what_a_reward_function_gets(tmp_path: Path)
         processing_class=WORLD.trainer(args).processing_class,
         rollout_func=WORLD.handed_in([BATCH]),
         correctness=correctness,
-        answers=answers,
+        answer_key=answers,
     )
     trainer.environments = [Room() for _ in range(8)]  # TRL sets them for each batch where there are any
     trainer.train()
@@ -261,7 +261,7 @@ def test_correctness_and_answers_get_what_a_reward_function_gets(tmp_path: Path)
     assert [*trainer._logs["extra"]["where"]] == [str(room) for room in trainer.environments]
 
 
-@pytest.mark.parametrize("method", [PLAIN, CENTRED, TOKEN, GRPO], ids=lambda m: f"{m.name}-{len(m.record())}")
+@pytest.mark.parametrize("method", [PLAIN, CENTERED, TOKEN, GRPO], ids=lambda m: f"{m.name}-{len(m.record())}")
 @pytest.mark.parametrize(
     "road",
     [*ROADS, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, "steps_per_generation": 4}],
@@ -279,7 +279,7 @@ def test_logged_completions_show_the_term(method: Method, road: dict[str, Any], 
     logp = np.log(WORLD.p0)[BATCH]
     if method is TOKEN:
         logp = logp / np.array([len(WORLD.trajectories[y]) for y in BATCH])
-    if method is CENTRED:
+    if method is CENTERED:
         for who in (good, ~good):
             for group in (slice(0, 4), slice(4, 8)):
                 rows = np.flatnonzero(who[group]) + group.start
@@ -302,13 +302,13 @@ def test_trls_own_checkpoint_keeps_the_counts(tmp_path: Path) -> None:
     again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
     assert isinstance(again, DSGRPOTrainer)
     assert isinstance(whole, DSGRPOTrainer)
-    assert again.history is not None
-    assert whole.history is not None
-    count = lambda trainer: sum(sum(answers.values()) for answers in trainer.history._counts.values())  # noqa: E731
+    assert again.answer_counts is not None
+    assert whole.answer_counts is not None
+    count = lambda trainer: sum(sum(answers.values()) for answers in trainer.answer_counts._counts.values())  # noqa: E731
     assert count(whole) == count(again) == 4 * 8
     shutil.rmtree(tmp_path / "again")
-    (tmp_path / "whole" / "checkpoint-2" / "history.json").unlink()
-    with pytest.raises(ValueError, match=r"checkpoint-2: no history\.json"):
+    (tmp_path / "whole" / "checkpoint-2" / "answer_counts.json").unlink()
+    with pytest.raises(ValueError, match=r"checkpoint-2: no answer_counts\.json"):
         historical(tmp_path / "again").train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
 
 

@@ -1,4 +1,4 @@
-"""The example for verl against the trainer's own arithmetic: in a stand-in for its plug-ins, and in verl itself.
+"""Methods in verl against the trainer's own arithmetic: in a stand-in for its plug-ins, and in verl itself.
 
 verl is no dependency: what needs it is skipped unless it is installed (docs/verl.md says how, and what came out).
 """
@@ -13,38 +13,33 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from differential_smoothing.rollouts import Rollouts, normalise
-from differential_smoothing.smoothing import SmoothingConfig, smooth
+from differential_smoothing.methods import BASES, METHODS, Method, get
+from differential_smoothing.rollouts import Rollouts, normalize
+from differential_smoothing.verl import advantages, correctness, install
 from repro.manifest import ROOT
-
-
-@pytest.fixture(scope="module")
-def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("verl_ds_advantage", ROOT / "examples" / "verl_ds_advantage.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 REWARDS = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
 INDEX = ["b", "a", "b", "a", "b", "a"]  # groups that do not stand together
 MASK = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 1, 0], [1, 1, 1]])
 LOGPS = -torch.arange(1.0, 19.0).reshape(6, 3) / 10
-CONFIGS = [
-    SmoothingConfig(gamma_p=0.3, gamma_n=0.2),
-    SmoothingConfig(gamma_p=0.3, gamma_n=0.2, reduction="mean", centring="group"),
-    SmoothingConfig(gamma_p=0.3, gamma_n=0.2, reduction="token"),
-    SmoothingConfig(gamma_p=0.3, gamma_n=0.2, place="reward", std=False),
-    SmoothingConfig(gamma_p=0.3, base="maxrl"),
+DS = get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
+VARIANTS = [
+    DS,
+    get("ds-grpo", gamma_p=0.3, gamma_n=0.2, logprob_aggregation="mean", center=True),
+    get("ds-grpo", gamma_p=0.3, gamma_n=0.2, logprob_aggregation="token"),
+    get("ds-grpo", gamma_p=0.3, gamma_n=0.2, apply_to="reward", std=False),
+    *(get("ds-grpo", gamma_p=0.3, base=base) for base in BASES),
 ]
+BY_ADVANTAGES = [method for method in METHODS.values() if method.advantages is not None]
+IN_VERL = [method for method in BY_ADVANTAGES if not method.entropies and not method.answer_counts]
+RESPONSES = torch.tensor([[5, 6, 0], [5, 7, 0], [6, 0, 0], [5, 5, 6], [0, 6, 0], [7, 8, 9]])
+ANSWERS = torch.tensor([0, 1, 2, 3, 2, 4])  # by hand: equal tokens where the mask is
 CODES = REWARDS.long()
 
 
@@ -68,25 +63,69 @@ def by_hand(std: bool = True) -> torch.Tensor:
     return torch.tensor(found)
 
 
-def options(config: SmoothingConfig) -> dict[str, Any]:
-    """What `install` takes of it; `std` is said to verl."""
-    return {key: value for key, value in vars(config).items() if key != "std"}
+def wanted_of(
+    method: Method,
+    rewards: torch.Tensor,
+    logps: torch.Tensor,
+    mask: torch.Tensor,
+    groups: torch.Tensor,
+    answers: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """What the trainer makes of such rows: TRL's advantages, the method's base, the method."""
+    assert method.advantages is not None
+    base = normalize(rewards, groups, method.std)
+    rows = Rollouts(rewards, base, logps, mask, rewards.long(), groups, answers)
+    made = method.advantages(method.on_base(rows), method.options)
+    return (made if made.dim() == 2 else made[:, None]) * mask
+
+
+def settings(method: Method) -> dict[str, Any]:
+    """What `install` takes besides the name."""
+    return {key: value for key, value in method.settings().items() if value != get(method.name).settings()[key]}
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_equation_6_by_hand_wherever_the_reward_stands(example: ModuleType, position: int) -> None:
-    found = example.ds_advantages(on_token(REWARDS, position), MASK, LOGPS, INDEX, CODES, CONFIGS[0])
+def test_equation_6_by_hand_wherever_the_reward_stands(position: int) -> None:
+    found = advantages(DS, on_token(REWARDS, position), MASK, LOGPS, INDEX, CODES)
     torch.testing.assert_close(found, by_hand())
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_it_is_what_the_trainer_does(example: ModuleType, config: SmoothingConfig) -> None:
+def label(method: Method) -> str:
+    return "-".join([method.name, *map(str, settings(method).values())])
+
+
+@pytest.mark.parametrize("method", [*IN_VERL, *VARIANTS], ids=label)
+def test_every_method_of_advantages_is_what_the_trainer_does(method: Method) -> None:
+    """By name and options, through verl's registry."""
+    verl = Verl()
+    name = install(method.name, core_algos=verl.core_algos, ray_trainer=verl.ray_trainer, **settings(method))
+    found = verl.ray_trainer.compute_advantage(data(responses=RESPONSES), name).batch["advantages"]
     groups = torch.tensor([1, 0, 1, 0, 1, 0])
-    rows = Rollouts(REWARDS, normalise(REWARDS, groups, config.std), LOGPS, MASK, CODES, groups)
-    wanted = smooth(rows, config)
-    wanted = (wanted if wanted.dim() == 2 else wanted[:, None]) * MASK
-    found = example.ds_advantages(on_token(REWARDS), MASK, LOGPS, INDEX, CODES, config)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found, wanted_of(method, REWARDS, LOGPS, MASK, groups, ANSWERS), rtol=0, atol=1e-6)
+
+
+def test_what_verl_cannot_do_is_refused_by_name() -> None:
+    verl = Verl()
+    for method in METHODS.values():
+        if method not in IN_VERL:
+            with pytest.raises(ValueError, match=f"'{method.name}' (is no advantage estimator|needs .*verl does not)"):
+                install(method, core_algos=verl.core_algos, ray_trainer=verl.ray_trainer)
+    install("darling", core_algos=verl.core_algos, ray_trainer=verl.ray_trainer)
+    with pytest.raises(ValueError, match="compares answers"):  # verl's newer trainer hands over no responses
+        verl.ray_trainer.compute_advantage(data(), "darling")
+
+
+def test_without_verl_it_is_imported_and_says_what_is_missing() -> None:
+    script = """
+import sys
+sys.modules["verl"] = None
+from differential_smoothing.verl import install
+install("ds-grpo")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: verl cannot be imported")
+    assert last.endswith("pip install 'differential-smoothing[verl]'")
 
 
 @pytest.mark.parametrize(
@@ -100,35 +139,35 @@ def test_it_is_what_the_trainer_does(example: ModuleType, config: SmoothingConfi
         ([10, 10], 10.0, [1, 1]),
     ],
 )
-def test_what_is_correct(example: ModuleType, scores: list[float], least: float | None, codes: list[int]) -> None:
+def test_what_is_correct(scores: list[float], least: float | None, codes: list[int]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert example.correctness(torch.tensor(scores, dtype=torch.float), least).tolist() == codes
+        assert correctness(torch.tensor(scores, dtype=torch.float), least).tolist() == codes
 
 
 @pytest.mark.parametrize(
     ("scores", "odd"),
     [([1, -1], "-1"), ([2, 0.1], "2"), ([1, 0, 0.5], "0.5"), ([1.1, 0], "1.1"), ([1, math.nan], "nan")],
 )
-def test_other_rewards_are_refused_with_the_way_out(example: ModuleType, scores: list[float], odd: str) -> None:
+def test_other_rewards_are_refused_with_the_way_out(scores: list[float], odd: str) -> None:
     with pytest.raises(ValueError, match=rf"sum to {odd}, which is neither 1 .* `install\(correct_from=X"):
-        example.correctness(torch.tensor(scores, dtype=torch.float), None)
+        correctness(torch.tensor(scores, dtype=torch.float), None)
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
-def test_rewards_that_are_no_numbers_are_refused(example: ModuleType, odd: float) -> None:
-    with pytest.raises(ValueError, match=f"sum to {odd}; mend the reward function"):
-        example.correctness(torch.tensor([1.0, odd]), 0.5)
+def test_rewards_that_are_no_numbers_are_refused(odd: float) -> None:
+    with pytest.raises(ValueError, match=f"sum to {odd}; the reward function must give finite numbers"):
+        correctness(torch.tensor([1.0, odd]), 0.5)
 
 
 @pytest.mark.parametrize(("least", "side"), [(0.0, "only correct"), (3.0, "only incorrect")])
-def test_a_bound_that_parts_nothing_is_said(example: ModuleType, least: float, side: str) -> None:
+def test_a_bound_that_parts_nothing_is_said(least: float, side: str) -> None:
     with pytest.warns(UserWarning, match=side):
-        example.correctness(torch.tensor([1.0, 0.0, 1.0]), least)
+        correctness(torch.tensor([1.0, 0.0, 1.0]), least)
 
 
 class Verl:
-    """The two modules of verl as far as the example touches them: the registry, and the caller without log-probs."""
+    """The two modules of verl as far as they are touched here: the registry, and the caller without log-probs."""
 
     def __init__(self, **handed: Any) -> None:
         registry: dict[str, Any] = {}
@@ -168,9 +207,9 @@ def data(**changes: Any) -> Any:
 
 
 @pytest.fixture
-def verl(example: ModuleType) -> Verl:
+def verl() -> Verl:
     found = Verl()
-    example.install(found.core_algos, found.ray_trainer, gamma_p=0.3, gamma_n=0.2)
+    install(core_algos=found.core_algos, ray_trainer=found.ray_trainer, gamma_p=0.3, gamma_n=0.2)
     return found
 
 
@@ -193,15 +232,15 @@ def test_the_division_by_the_std_is_verls_to_say(verl: Verl, said: dict[str, Any
     torch.testing.assert_close(found, by_hand(std=False))
 
 
-def test_kl_in_the_rewards_changes_the_base_and_not_what_is_correct(example: ModuleType, verl: Verl) -> None:
+def test_kl_in_the_rewards_changes_the_base_and_not_what_is_correct(verl: Verl) -> None:
     rewards = on_token(REWARDS) + 0.1 * LOGPS * MASK
     found = verl.ray_trainer.compute_advantage(data(token_level_rewards=rewards), "ds_grpo").batch["advantages"]
-    wanted = example.ds_advantages(rewards, MASK, LOGPS, INDEX, CODES, CONFIGS[0])
+    wanted = advantages(DS, rewards, MASK, LOGPS, INDEX, CODES)
     torch.testing.assert_close(found, wanted)
     assert not torch.allclose(found, by_hand())
 
 
-def test_it_refuses_to_go_without_the_term(example: ModuleType, verl: Verl) -> None:
+def test_it_refuses_to_go_without_the_term(verl: Verl) -> None:
     with pytest.raises(RuntimeError, match="log-probs are not at hand"):
         verl.ray_trainer.compute_advantage(data(old_log_probs=None), "ds_grpo")
     rewards = on_token(2 * REWARDS - 1)
@@ -212,15 +251,13 @@ def test_it_refuses_to_go_without_the_term(example: ModuleType, verl: Verl) -> N
     alone.non_tensor_batch.clear()
     with pytest.raises(ValueError, match="lacks `uid`"):
         verl.ray_trainer.compute_advantage(alone, "ds_grpo")
-    with pytest.raises(ValueError, match="no rollout would get a term"):
-        example.install(verl.core_algos, verl.ray_trainer)
-    with pytest.raises(ValueError, match="norm_adv_by_std_in_grpo"):
-        example.install(verl.core_algos, verl.ray_trainer, gamma_p=0.3, std=False)
+    with pytest.raises(ValueError, match="would change no advantage"):
+        install(core_algos=verl.core_algos, ray_trainer=verl.ray_trainer, gamma_p=0, gamma_n=0)
 
 
-def test_rewards_of_either_sign_give_what_one_and_zero_give(example: ModuleType) -> None:
+def test_rewards_of_either_sign_give_what_one_and_zero_give() -> None:
     verl = Verl()
-    example.install(verl.core_algos, verl.ray_trainer, correct_from=0.0, gamma_p=0.3, gamma_n=0.2)
+    install(core_algos=verl.core_algos, ray_trainer=verl.ray_trainer, correct_from=0.0, gamma_p=0.3, gamma_n=0.2)
     rewards = on_token(2 * REWARDS - 1)
     found = verl.ray_trainer.compute_advantage(
         data(token_level_rewards=rewards, token_level_scores=rewards), "ds_grpo"
@@ -228,9 +265,9 @@ def test_rewards_of_either_sign_give_what_one_and_zero_give(example: ModuleType)
     torch.testing.assert_close(found, by_hand(), rtol=0, atol=2e-4)  # 1e-4 beside the std
 
 
-def test_what_verl_hands_over_and_nobody_uses_is_named(example: ModuleType) -> None:
+def test_what_verl_hands_over_and_nobody_uses_is_named() -> None:
     verl = Verl(reward_baselines=torch.zeros(6))
-    example.install(verl.core_algos, verl.ray_trainer, gamma_p=0.3, gamma_n=0.2)
+    install(core_algos=verl.core_algos, ray_trainer=verl.ray_trainer, gamma_p=0.3, gamma_n=0.2)
     with pytest.raises(ValueError, match="verl gives reward_baselines"):
         verl.ray_trainer.compute_advantage(data(), "ds_grpo")
 
@@ -239,7 +276,7 @@ needs_verl = pytest.mark.skipif(
     importlib.util.find_spec("verl") is None,
     reason="verl is not installed; docs/verl.md says how to run this (five minutes, no GPU)",
 )
-MINE = "from verl_ds_advantage import install\ninstall(**{options})\n"
+MINE = "from differential_smoothing.verl import install\ninstall(**{options})\n"
 INSIDE = """
 import json, sys
 import numpy as np, torch
@@ -278,7 +315,7 @@ def in_verl(
 ) -> dict[str, torch.Tensor]:
     """Advantages by method and place of verl, where `install(**asked)` was made as docs/verl.md has it."""
     (folder / "my_ds.py").write_text(MINE.format(options=repr(asked)))
-    places = os.pathsep.join(map(str, (folder, ROOT / "examples", ROOT)))
+    places = os.pathsep.join(map(str, (folder, ROOT)))
     request = {
         "batch": {key: value.tolist() for key, value in batch.items()},
         "index": index,
@@ -298,8 +335,8 @@ def in_verl(
 
 
 @needs_verl
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_in_verl_itself_it_is_what_the_trainer_does(config: SmoothingConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", VARIANTS, ids=label)
+def test_in_verl_itself_it_is_what_the_trainer_does(method: Method, tmp_path: Path) -> None:
     """As it is to be used, in a process of its own: both trainers of verl, random rollouts, rewards anywhere."""
     generator = torch.Generator().manual_seed(0)
     rows, width, names = 24, 7, [f"prompt {row % 4}" for row in range(24)]
@@ -311,13 +348,9 @@ def test_in_verl_itself_it_is_what_the_trainer_does(config: SmoothingConfig, tmp
     placed[torch.arange(rows), torch.randint(0, width, (rows,), generator=generator)] = rewards
     batch = {"token_level_rewards": placed, "token_level_scores": placed, "response_mask": mask}
     batch["old_log_probs"] = logps
-    found = in_verl(tmp_path, batch, names, config.std, ["ds_grpo"], **options(config))
+    found = in_verl(tmp_path, batch, names, method.std, ["ds_grpo"], **settings(method))
 
-    groups = torch.arange(rows) % 4
-    wanted = smooth(
-        Rollouts(rewards, normalise(rewards, groups, config.std), logps, mask, rewards.long(), groups), config
-    )
-    wanted = (wanted if wanted.dim() == 2 else wanted[:, None]) * mask
+    wanted = wanted_of(method, rewards, logps, mask, torch.arange(rows) % 4)
     assert len(found) == 3
     for made in found.values():
         torch.testing.assert_close(made, wanted, rtol=0, atol=1e-6)

@@ -32,13 +32,13 @@ CASES = {
     "grpo-dr": (methods.get("grpo"), "dr_grpo", 1),
     "ds-dr": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2), "dr_grpo", 1),
     "ds": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2), "dapo", 1),
-    "centred": (methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2), "dr_grpo", 1),
-    "reward": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, place="reward"), "dapo", 1),
-    "centred-token": (methods.get("ds-grpo-centered", gamma_p=0.3, reduction="token"), "dapo", 1),
-    "mixed-groups": (methods.get("ds-grpo", gamma_p=0.3, flat_groups="zero"), "dr_grpo", 1),
+    "centered": (methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2), "dr_grpo", 1),
+    "reward": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, apply_to="reward"), "dapo", 1),
+    "centered-token": (methods.get("ds-grpo-centered", gamma_p=0.3, logprob_aggregation="token"), "dapo", 1),
+    "mixed-groups": (methods.get("ds-grpo", gamma_p=0.3, zero_variance_groups="zero"), "dr_grpo", 1),
     "logprob": (methods.get("logprob-bonus", gamma=0.3), "dapo", 1),
     "darling": (methods.get("darling"), "dapo", 1),
-    "centred-two-iterations": (methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2), "dapo", 2),
+    "centered-two-iterations": (methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2), "dapo", 2),
 }
 
 

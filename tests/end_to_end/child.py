@@ -59,7 +59,7 @@ def _hooked(owner: Any, name: str, when: Any, action: Any, after: bool = False) 
 
 def run(arguments: list[str], event: str | None, errors: str) -> None:
     """`rl.train` with `arguments`; `event` names what happens on the way; standard error goes to the file `errors`."""
-    from differential_smoothing.training.answer_counts import History
+    from differential_smoothing.training.answer_counts import AnswerCounts
     from rl import train
     from rl.experiments import runs
     from rl.training.resume import ExactTrainer
@@ -82,8 +82,8 @@ def run(arguments: list[str], event: str | None, errors: str) -> None:
         ExactTrainer._load_rng_state = lambda self, checkpoint: None
     elif event == "optimizer not restored":
         ExactTrainer._load_optimizer_and_scheduler = lambda self, checkpoint: None
-    elif event == "history not restored":
-        History.load = lambda self, folder: None  # type: ignore[method-assign]
+    elif event == "answer counts not restored":
+        AnswerCounts.load = lambda self, folder: None  # type: ignore[method-assign]
     elif event is not None:
         raise ValueError(event)
     code = train.main(arguments)

@@ -69,7 +69,7 @@ def test_answers_of_earlier_batches_are_not_forgotten(start: Runs, tmp_path: Pat
     few = ("--set", "task.problems=54")
     whole, killed, forgetful = (tmp_path / name for name in ("whole", "killed", "forgetful"))
     assert historical(whole, None, *few)[0] == 0
-    for out, event in ((killed, None), (forgetful, "history not restored")):
+    for out, event in ((killed, None), (forgetful, "answer counts not restored")):
         shutil.copytree(whole / "bases", out / "bases")
         assert historical(out, "mid-window", *few)[0] == -signal.SIGKILL
         assert historical(out, event, *few)[0] == 0

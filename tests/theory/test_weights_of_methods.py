@@ -10,7 +10,7 @@ import torch
 
 from differential_smoothing import methods
 from differential_smoothing.methods import METHODS
-from differential_smoothing.rollouts import Rollouts, normalise
+from differential_smoothing.rollouts import Rollouts, normalize
 from theory import policies, weights
 
 SIZE = 4
@@ -36,7 +36,7 @@ def advantages(name: str, group: tuple[int, ...], log_p: np.ndarray = LOG_P, sam
     rewards = torch.tensor(CORRECT[chosen], dtype=torch.float64)
     groups = torch.zeros(SIZE, dtype=torch.long)
     std = method.trl.get("scale_rewards") != "none" and (method.options is None or method.options.std)
-    base = normalise(rewards, groups, std)
+    base = normalize(rewards, groups, std)
     if method.advantages is None:
         return base.numpy()
     rows = Rollouts(

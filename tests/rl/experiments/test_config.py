@@ -149,7 +149,7 @@ def test_numbers_as_people_write_them(text: str, value: object) -> None:
 def test_a_variant_has_the_options_that_the_experiment_gives_it() -> None:
     config = load(CPU)
     token = config.method("ds-grpo@token")
-    assert token.record()["reduction"] == "token"
+    assert token.record()["logprob_aggregation"] == "token"
     assert config.record("ds-grpo@token")["method"]["name"] == "ds-grpo@token"
     with pytest.raises(ConfigError, match="countdown has no variant 'ds-grpo@tokn'; did you mean 'ds-grpo@token'"):
         config.method("ds-grpo@tokn")

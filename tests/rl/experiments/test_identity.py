@@ -24,7 +24,7 @@ Change = Callable[[str], str]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name in ("differential_smoothing", "rl", "repro"):
+    for name in ("benchmarks", "differential_smoothing", "rl", "repro"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.yaml"))
     return tmp_path
 

@@ -34,15 +34,15 @@ Formula = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def scaled(reward: np.ndarray, std: bool) -> np.ndarray:
-    centred = reward - reward.mean()
-    return centred / (reward.std(ddof=1) + EPS) if std else centred
+    centered = reward - reward.mean()
+    return centered / (reward.std(ddof=1) + EPS) if std else centered
 
 
-def ds_term(logp: np.ndarray, good: np.ndarray, centred: bool = False) -> np.ndarray:
+def ds_term(logp: np.ndarray, good: np.ndarray, centered: bool = False) -> np.ndarray:
     term = np.empty(len(logp))
     for who, coefficient in ((good, -GP), (~good, GN)):
         own = logp[who]
-        term[who] = coefficient * (own - own.mean() if centred and len(own) else own)
+        term[who] = coefficient * (own - own.mean() if centered and len(own) else own)
     return term
 
 
@@ -68,18 +68,18 @@ def ds(**options: Any) -> Method:
 CASES: dict[str, tuple[Method, Formula]] = {
     "vanilla": (methods.get("grpo"), lambda logp, good: scaled(good * 1.0, True)),
     "ds": (ds(), lambda logp, good: scaled(good * 1.0, True) + ds_term(logp, good)),
-    "ds-reward": (ds(place="reward"), lambda logp, good: scaled(good + ds_term(logp, good), True)),
+    "ds-reward": (ds(apply_to="reward"), lambda logp, good: scaled(good + ds_term(logp, good), True)),
     "ds-reward-without-std": (
-        ds(place="reward", std=False),
+        ds(apply_to="reward", std=False),
         lambda logp, good: scaled(good + ds_term(logp, good), False),
     ),
     "ds-without-std": (ds(std=False), lambda logp, good: scaled(good * 1.0, False) + ds_term(logp, good)),
     "ds-centered": (
         methods.get("ds-grpo-centered", gamma_p=GP, gamma_n=GN),
-        lambda logp, good: scaled(good * 1.0, True) + ds_term(logp, good, centred=True),
+        lambda logp, good: scaled(good * 1.0, True) + ds_term(logp, good, centered=True),
     ),
     "ds-mixed-groups-alone": (
-        ds(flat_groups="zero"),
+        ds(zero_variance_groups="zero"),
         lambda logp, good: (scaled(good * 1.0, True) + ds_term(logp, good)) * (0 < good.mean() < 1),
     ),
     "logprob-bonus": (
@@ -116,7 +116,7 @@ def t2() -> np.ndarray:
 
 
 def t10_logprob(gamma: float) -> np.ndarray:
-    """Its term is what the entropy form adds to a reward that is centred by its group and not divided."""
+    """Its term is what the entropy form adds to a reward that is centered by its group and not divided."""
     reward = Grpo(place="reward", std=False)
     return t2() + t10(shaping.entropy(gamma), reward) - t10(shaping.vanilla(), reward)
 
@@ -146,14 +146,14 @@ def test_vanilla_is_t2_and_t10_alike() -> None:
 
 @pytest.mark.parametrize("size", [2, 3, 6])
 def test_other_group_sizes(size: int, tmp_path: Path) -> None:
-    """T2 for vanilla; T10's closed form for what centring adds to it."""
-    vanilla, centred = (
+    """T2 for vanilla; T10's closed form for what centering adds to it."""
+    vanilla, centered = (
         averaged_step(WORLD, tmp_path, size, method=method)
         for method in (methods.get("grpo"), methods.get("ds-grpo-centered", gamma_p=GP))
     )
     np.testing.assert_allclose(vanilla, groups.mean_step(P, K, size, ddof=1, eps=EPS), rtol=0, atol=TOLERANCE)
     part = sampled.centred_ds_part(np.log(P), K, size, GP)
-    np.testing.assert_allclose(centred - vanilla, part, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(centered - vanilla, part, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -200,7 +200,7 @@ def test_token_reduction_smooths_each_token_by_its_own_log_prob(tmp_path: Path) 
             for logp, gradient in tokens(y):
                 term = -GP * logp if K[y] else GN * logp
                 total += np.prod(P[list(rows)]) * (advantage + term) * gradient / N
-    found = averaged_step(WORLD, tmp_path, N, method=ds(reduction="token"))
+    found = averaged_step(WORLD, tmp_path, N, method=ds(logprob_aggregation="token"))
     np.testing.assert_allclose(found, total, rtol=0, atol=TOLERANCE)
 
 
@@ -216,13 +216,13 @@ def test_a_flipped_reward_in_the_trainer_is_noticed(tmp_path: Path) -> None:
 def test_a_flipped_sign_in_the_trainer_is_noticed(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method = CASES[case][0]
     module = differential_smoothing.methods.logprob if case.startswith("logprob") else differential_smoothing.smoothing
-    real = module.reduce_logps
+    real = module.aggregate_logps
 
     def flipped(*arguments: Any) -> tuple[Any, Any]:
         logp, where = real(*arguments)
         return -logp, where
 
-    monkeypatch.setattr(module, "reduce_logps", flipped)
+    monkeypatch.setattr(module, "aggregate_logps", flipped)
     found = averaged_step(WORLD, tmp_path, N, method=method)
     assert np.abs(found - THEORY[case]()).max() > 100 * TOLERANCE
 

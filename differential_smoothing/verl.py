@@ -1,6 +1,6 @@
-"""Differential smoothing in verl, without a fork: a registered advantage estimator.
+"""Methods of `differential_smoothing.methods` in verl, without a fork: registered advantage estimators.
 
-Checked against verl 0.9.1 on a CPU: docs/verl.md says what was run and what was not. What it rests on:
+docs/verl.md says which version was checked, and how. What it rests on:
 
 - `core_algos.register_adv_est(NAME)` registers a function that `algorithm.adv_estimator=NAME` then calls;
 - `ray_trainer.compute_advantage` calls it with token_level_rewards (B, T), response_mask (B, T), config, and, where
@@ -12,19 +12,19 @@ Checked against verl 0.9.1 on a CPU: docs/verl.md says what was run and what was
 verl computes advantages in a process of its own, which Ray starts. verl imports, in every process, the modules that
 `VERL_USE_EXTERNAL_MODULES` names. So write a module `my_ds.py` of two lines
 
-    from verl_ds_advantage import install
-    install(gamma_p=0.01, gamma_n=0.01)
+    from differential_smoothing.verl import install
+    install("ds-grpo", gamma_p=0.01, gamma_n=0.01)
 
 and start the training with
 
-    PYTHONPATH=examples:.:WHERE_MY_DS_LIES VERL_USE_EXTERNAL_MODULES=my_ds \\
+    PYTHONPATH=WHERE_MY_DS_LIES VERL_USE_EXTERNAL_MODULES=my_ds \\
         python -m verl.trainer.main_ppo algorithm.adv_estimator=ds_grpo …
 
 A rollout's outcome is the sum of its rewards over all tokens, as in verl's GRPO: rewards count on tokens, too, that the
 response mask leaves out (environment, tool, rejected); the mask is for log-probs and advantages. Which rollouts are
 correct is read from the scores before KL. Rewards are 1 (correct) and 0 (incorrect); for all others, 1 and −1 or with
-penalties, say `install(correct_from=X, …)`: from X on, a rollout is correct. What verl's settings say is done:
-`algorithm.norm_adv_by_std_in_grpo=False` leaves out the division by the std.
+penalties, say `install(correct_from=X, …)`: from X on, a rollout is correct. The base advantage is divided by the std
+where both the method and `algorithm.norm_adv_by_std_in_grpo` say so. Two answers are the same if their tokens are.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ from typing import Any
 
 import torch
 
-from differential_smoothing.rollouts import Rollouts, normalise
-from differential_smoothing.smoothing import SmoothingConfig, smooth
-from differential_smoothing.trl import correct_from_rewards
-
-NAME = "ds_grpo"
+from differential_smoothing import methods
+from differential_smoothing.correctness import answer_ids, correct_from_rewards
+from differential_smoothing.methods import Method
+from differential_smoothing.rollouts import Rollouts, normalize
 
 
 def correctness(scores: torch.Tensor, correct_from: float | None) -> torch.Tensor:
@@ -54,10 +53,10 @@ def correctness(scores: torch.Tensor, correct_from: float | None) -> torch.Tenso
     if not known.all():
         odd = scores[~known][0].item()
         raise ValueError(
-            f"{NAME}: a rollout's rewards sum to {odd:g}, which is neither 1 (correct) nor 0 (incorrect), so it would "
-            "get no term; say `install(correct_from=X, …)`, X being the least sum of a correct rollout"
+            f"a rollout's rewards sum to {odd:g}, which is neither 1 (correct) nor 0 (incorrect), so it would get no "
+            "term; say `install(correct_from=X, …)`, X being the least sum of a correct rollout"
             if correct_from is None
-            else f"{NAME}: a rollout's rewards sum to {odd:g}; mend the reward function, which must give finite numbers"
+            else f"a rollout's rewards sum to {odd:g}; the reward function must give finite numbers"
         )
     if correct_from is None:
         return correct_from_rewards(scores.unsqueeze(1))
@@ -65,57 +64,81 @@ def correctness(scores: torch.Tensor, correct_from: float | None) -> torch.Tenso
     if (codes == codes[0]).all() and (scores != scores[0]).any():
         side = "from it on" if codes[0] else "below it"
         warnings.warn(
-            f"{NAME}: correct_from={correct_from:g}, and all rewards of a batch, though they differ, lie {side}: only "
+            f"correct_from={correct_from:g}, and all rewards of a batch, though they differ, lie {side}: only "
             f"{'correct' if codes[0] else 'incorrect'} rollouts get the term; is correct_from right?",
             stacklevel=2,
         )
     return codes
 
 
-def ds_advantages(
+def advantages(
+    method: Method,
     rewards: torch.Tensor,
     mask: torch.Tensor,
     logps: torch.Tensor,
     index: Sequence[Any],
     correct: torch.Tensor,
-    config: SmoothingConfig,
+    std: bool = True,
+    responses: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """GRPO's advantages with the DS term, as verl wants them: (B, T), 0 where `mask` is.
+    """The method's advantages as verl wants them: (B, T), 0 where `mask` is.
 
     rewards: (B, T), whose sum over all tokens is the rollout's. mask: (B, T). logps: (B, T) of the sampled tokens under
     the old policy, in nats. index: (B,), equal for rollouts of one prompt. correct: (B,), as `correctness` gives it.
+    std: whether the base advantage may be divided by its group's std. responses: (B, T), token ids, where known.
     """
-    names: dict[Any, int] = {}
-    groups = torch.tensor([names.setdefault(name, len(names)) for name in index], device=rewards.device)
+    options: Any = method.options
+    if not std and any(field.name == "std" for field in dataclasses.fields(options)):
+        options = dataclasses.replace(options, std=False)
+    groups = answer_ids([str(name) for name in index]).to(rewards.device)
     outcome = rewards.sum(dim=1)
+    answers = None
+    if responses is not None:
+        answers = answer_ids([str(row[kept].tolist()) for row, kept in zip(responses, mask.bool())]).to(rewards.device)
     rows = Rollouts(
         rewards=outcome,
-        base=normalise(outcome, groups, config.std),
+        base=normalize(outcome, groups, std and method.std),
         logps=logps,
         mask=mask,
         correct=correct,
         groups=groups,
+        answers=answers,
     )
-    shaped = smooth(rows, config)
+    assert method.advantages is not None
+    shaped = method.advantages(method.on_base(rows), options)
     return (shaped if shaped.dim() == 2 else shaped.unsqueeze(1)) * mask
 
 
 def install(
-    core_algos: Any = None, ray_trainer: Any = None, correct_from: float | None = None, **options: Any
-) -> SmoothingConfig:
-    """Register the estimator `ds_grpo` with verl; `options` are those of `SmoothingConfig`, which is returned.
+    method: Method | str = "ds-grpo",
+    *,
+    correct_from: float | None = None,
+    core_algos: Any = None,
+    ray_trainer: Any = None,
+    **options: Any,
+) -> str:
+    """Register `method` with verl; returns the estimator's name, which is the method's with `_` for `-`.
 
-    core_algos, ray_trainer: verl's modules, imported unless given. correct_from: the least outcome of a correct
-    rollout; None: outcomes are 1 and 0, and others are refused. Raises ValueError for options without a term, and for
-    `std`, which verl's settings decide.
+    method, options: as for `methods.get`. correct_from: the least outcome of a correct rollout; None: outcomes are 1
+    and 0, and others are refused. core_algos, ray_trainer: verl's modules, imported unless given. Raises ValueError for
+    a method that changes no advantages or needs what verl does not hand over, ImportError where verl is missing.
     """
-    if "std" in options:
-        raise ValueError(f"{NAME}: std is verl's to say: leave it out here, give algorithm.norm_adv_by_std_in_grpo")
-    smoothing = SmoothingConfig(**options)
-    if not smoothing.active:
-        raise ValueError(f"{NAME}: no rollout would get a term: give gamma_p or gamma_n above 0, or take verl's grpo")
+    chosen = methods.get(method, **options) if isinstance(method, str) else method
+    if chosen.advantages is None:
+        raise ValueError(f"{chosen.name!r} is no advantage estimator but a setting of the loss; give it to verl's own")
+    if not chosen.active:
+        raise ValueError(f"{chosen.name!r} would change no advantage: give it a strength above 0, or take verl's grpo")
+    if chosen.entropies or chosen.answer_counts:
+        lacks = "the entropies of tokens" if chosen.entropies else "answers of earlier batches across a restart"
+        raise ValueError(f"{chosen.name!r} needs {lacks}, which verl does not hand over")
+    name = chosen.name.replace("-", "_")
     if core_algos is None or ray_trainer is None:
-        from verl.trainer.ppo import core_algos, ray_trainer  # type: ignore[import-not-found, no-redef]
+        try:
+            from verl.trainer.ppo import core_algos, ray_trainer  # type: ignore[import-not-found, no-redef]
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"verl cannot be imported ({error}); pip install 'differential-smoothing[verl]'"
+            ) from None
     current: list[tuple[Any, bool]] = []
     """The batch at hand, and whether verl's caller divides by the std."""
     original = ray_trainer.compute_advantage
@@ -130,7 +153,7 @@ def install(
         finally:
             current.pop()
 
-    @core_algos.register_adv_est(NAME)
+    @core_algos.register_adv_est(name)
     def estimator(
         token_level_rewards: torch.Tensor,
         response_mask: torch.Tensor,
@@ -140,29 +163,30 @@ def install(
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if not current or "old_log_probs" not in current[-1][0].batch:
             raise RuntimeError(
-                f"{NAME}: the old policy's log-probs are not at hand; was `install` called before verl's trainer was "
+                f"{name}: the old policy's log-probs are not at hand; was `install` called before verl's trainer was "
                 "imported, and in the process that computes advantages?"
             )
         if index is None:
             raise ValueError(
-                f"{NAME}: verl gives no index: the batch lacks `uid`, which says what rollouts are a group"
+                f"{name}: verl gives no index: the batch lacks `uid`, which says what rollouts are a group"
             )
-        if unknown := [name for name, value in others.items() if value is not None]:
-            raise ValueError(f"{NAME}: verl gives {', '.join(unknown)}, which it does not use; switch that off")
+        if unknown := [key for key, value in others.items() if value is not None]:
+            raise ValueError(f"{name}: verl gives {', '.join(unknown)}, which it does not use; switch that off")
         data, divided = current[-1]
         # apply_kl_penalty makes the rewards from these scores; both of verl's trainers have them
         scores = data.batch.get("token_level_scores", token_level_rewards)
-        std = bool(divided and (config is None or config.get("norm_adv_by_std_in_grpo", True)))
         with torch.no_grad():
-            made = ds_advantages(
+            made = advantages(
+                chosen,
                 token_level_rewards,
                 response_mask,
                 data.batch["old_log_probs"],
                 index,
                 correctness(scores.sum(dim=1), correct_from),
-                dataclasses.replace(smoothing, std=std),
+                std=bool(divided and (config is None or config.get("norm_adv_by_std_in_grpo", True))),
+                responses=data.batch.get("responses", None),
             )
         return made, made
 
     ray_trainer.compute_advantage = compute_advantage
-    return smoothing
+    return name
