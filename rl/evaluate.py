@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -41,6 +40,7 @@ from rl.experiments.yaml_loader import nearest
 from rl.models.from_scratch import base_model
 from rl.models.pretrained import SAFELY, load_tokenizer, worded
 from rl.tasks._rows import left_out
+from rl.tasks.base import Task
 from rl.training.threads import one_thread
 
 SPLITS = ("heldout", "validation", "train")
@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Path, task: ModuleType, problems: Sequence[Any], settings: EvalConfig, seed: int, device: str = "cpu"
+    model: Path, task: Task, problems: Sequence[Any], settings: EvalConfig, seed: int, device: str = "cpu"
 ) -> Evaluation:
     """Evaluate the checkpoint `model` on `problems` as `settings` say. Columns: see `rl.evaluation`.
 
@@ -73,15 +73,16 @@ def evaluate(
             max_tokens=settings.max_tokens,
             seed=seed,
             engine=settings.engine,
+            rows=settings.rows,
         )
         samples = judged(task, problems, complete(model, [one.prompt for one in problems], how, device))
     if settings.mode == "sampled":
         assert samples is not None  # EvalConfig asks for as many samples as the largest k
-        known = {one.id: set(task.solutions(one)) for one in problems} if hasattr(task, "solutions") else None
+        known = {one.id: set(task.solutions(one)) for one in problems} if task.solutions else None
         table = _labelled(per_problem(samples, settings.ks, known), problems)
         return Evaluation(table, samples, _summary(settings, table, samples))
 
-    if not hasattr(task, "solutions"):
+    if task.solutions is None:
         raise ConfigError("evaluate.mode: exact needs a task whose solutions can be listed; use sampled")
     found = {one.id: task.solutions(one) for one in problems}
     tokenizer = load_tokenizer(model)

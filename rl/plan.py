@@ -95,7 +95,7 @@ def cost(config: Experiment) -> Cost:
 def data_of(config: Experiment) -> list[Data]:
     """The data sets from outside that `config` reads."""
     task = tasks.get(config.task.name)
-    return list(task.data(config.task)) if hasattr(task, "data") else []
+    return task.data(config.task) if task.data else []
 
 
 def missing(config: Experiment, packages: bool = True) -> list[str]:

@@ -62,9 +62,6 @@ LOGGED = {
 }
 
 
-VALIDATION_KS = (1, 8, 64, 128, 1024)
-
-
 class Recorder(TrainerCallback):
     """Writes a row per step, validates, asks for checkpoints, shows progress."""
 
@@ -139,6 +136,8 @@ def exact_evaluations(
     """
     task = tasks.get(config.task.name)
     problems = worded(task.splits(config.task)[split], config.base, tokenizer)
+    if task.solutions is None:
+        raise ConfigError(f"train.validate_every: the solutions of {config.task.name} cannot be enumerated; set 0")
     solutions = {problem.id: task.solutions(problem) for problem in problems}
 
     def run(step: int) -> dict[str, float]:
@@ -146,7 +145,7 @@ def exact_evaluations(
             model,
             tokenizer,
             problems,
-            VALIDATION_KS,
+            config.train.validation_ks,
             lambda one: solutions[one.id],
             config.train.temperature,
         )

@@ -193,7 +193,11 @@ def _one_regime(runs: tuple[Run, ...]) -> None:
                 )
 
 
-EARLIER: dict[str, dict[str, Any]] = {"task": {"split": "drawn"}, "train": {"heldout_every": 0}}
+EARLIER: dict[str, dict[str, Any]] = {
+    "task": {"split": "drawn"},
+    "train": {"heldout_every": 0, "validation_ks": [1, 8, 64, 128, 1024]},
+    "evaluate": {"rows": 512},
+}
 """Settings that came to be after runs had been recorded, with the value that held for those runs."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,12 @@ from scipy.stats import beta
 from differential_smoothing.passk import distinct_at_k, pass_at_k
 from rl.evaluation.diversity import coverage, gini_simpson_sampled, shannon_entropy
 from rl.evaluation.sampled import Completion
+from rl.tasks.base import Task
 
 LEVEL = 0.95
 
 
-def judged(task: ModuleType, problems: Sequence[Any], drawn: Sequence[Sequence[Completion]]) -> pd.DataFrame:
+def judged(task: Task, problems: Sequence[Any], drawn: Sequence[Sequence[Completion]]) -> pd.DataFrame:
     """One row per completion: problem (id), sample, text, canonical, correct (NA: unscorable), reason, tokens,
     finished, logp (nats), verbatim (see `Completion`)."""
     rows = []

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from differential_smoothing.methods import METHODS, Method
 from differential_smoothing.methods import get as get_method
@@ -37,6 +37,8 @@ class TrainConfig:
     heldout_every: int
     """Steps between exact evaluations on the held-out problems, kept problem by problem; 0: none. Nothing is chosen
     by them: they make the endpoint, the mean over the last fifth of the steps, and its curve."""
+    validation_ks: tuple[int, ...]
+    """The ks of Pass@k in the evaluations along a run."""
     save_every: int
     """Steps between checkpoints; a whole number of generation batches."""
     num_generations: int
@@ -78,6 +80,8 @@ class TrainConfig:
                 raise ValueError(f"{name}: {getattr(self, name)} must be at least 1")
         if self.num_generations < 2:
             raise ValueError(f"num_generations: {self.num_generations} must be at least 2")
+        if not self.validation_ks or min(self.validation_ks) < 1:
+            raise ValueError(f"validation_ks: {list(self.validation_ks)} must be whole numbers from 1")
         for name in ("validate_every", "heldout_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: {getattr(self, name)} must not be negative")
@@ -108,7 +112,7 @@ class TrainConfig:
 
 
 # the fields of TrainConfig that TRL does not have
-OWN = ("steps", "prompts", "validate_every", "heldout_every", "save_every", "trl")
+OWN = ("steps", "prompts", "validate_every", "heldout_every", "save_every", "validation_ks", "trl")
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ class EvalConfig:
     top_k: int
     max_tokens: int
     engine: Literal["transformers", "vllm"]
+    rows: int
+    """Completions drawn side by side (transformers); part of what a seed stands for."""
 
     def __post_init__(self) -> None:
         if not self.ks or min(self.ks) < 1 or list(self.ks) != sorted(set(self.ks)):
@@ -224,11 +230,13 @@ def _experiment(values: dict[str, Any]) -> Experiment:
         raise ConfigError(f"name: {values['name']!r} must be letters, digits, - and _: it names a folder")
     if values["scale"] not in ("cpu", "gpu", "paper"):
         raise ConfigError(f"scale: {values['scale']!r} is not possible{nearest(str(values['scale']), _SCALES)}")
+    task, base = _task(values["task"]), _base(values["base"])
+    _check_effort(task, base)
     made = Experiment(
         name=values["name"],
         scale=values["scale"],
-        task=_task(values["task"]),
-        base=_base(values["base"]),
+        task=task,
+        base=base,
         train=build(TrainConfig, values["train"], "train"),
         evaluate=build(EvalConfig, values["evaluate"], "evaluate"),
         methods=_methods(values["methods"]),
@@ -248,7 +256,7 @@ def _task(values: Any) -> Any:
         raise ConfigError("task.name: is missing; it says which task this is")
     if values["name"] not in tasks.TASKS:
         raise ConfigError(f"task.name: no task is called {values['name']!r}{nearest(values['name'], tasks.TASKS)}")
-    return build(get_type_hints(tasks.get(values["name"]).splits)["config"], values, "task")
+    return build(tasks.get(values["name"]).config, values, "task")
 
 
 def _base(values: Any) -> BaseConfig | CheckpointConfig:
@@ -257,6 +265,21 @@ def _base(values: Any) -> BaseConfig | CheckpointConfig:
             raise ConfigError("base.checkpoint: is there, so nothing else can be said of the base")
         return build(CheckpointConfig, values["checkpoint"], "base.checkpoint")
     return build(BaseConfig, values, "base")
+
+
+def _check_effort(task: Any, base: BaseConfig | CheckpointConfig) -> None:
+    """The weights of `base.effort` are those that the task has."""
+    scratch = tasks.get(task.name).from_scratch
+    if not isinstance(base, BaseConfig):
+        return
+    if scratch is None:
+        raise ConfigError(f"base: no model can be made from scratch for {task.name}; name one under base.checkpoint")
+    for key in base.effort:
+        if key not in scratch.weights:
+            raise ConfigError(f"base.effort.{key}: no such weight{nearest(key, scratch.weights)}")
+    for key in scratch.weights:
+        if key not in base.effort:
+            raise ConfigError(f"base.effort.{key}: is missing")
 
 
 def _methods(values: Any) -> dict[str, dict[str, Any]]:

@@ -25,10 +25,10 @@ def code_key(modules: Iterable[str], task: str, method: Method | None = None, ro
 
     method: None where no method's code runs, as in evaluations. root: the project's folder.
     """
-    tasks, methods = {one.__name__ for one in TASKS.values()}, set()
+    tasks, methods = {one.module for one in TASKS.values()}, set()
     for one in (*METHODS.values(), *PRESETS.values()):
         methods |= _modules(one)
-    used = {TASKS[task].__name__, *(_modules(method) if method is not None else ())}
+    used = {TASKS[task].module, *(_modules(method) if method is not None else ())}
     total = hashlib.sha256()
     words = [f"{name}={version}" for name, version in versions().items()]
     if method is not None:

@@ -26,6 +26,10 @@ class BaseConfig:
     """Of the matrices inside the layers."""
     skew: float
     """Solutions are drawn with probability ∝ exp(−skew · effort); 0 draws each string of a problem alike."""
+    effort: dict[str, float]
+    """What ways of writing cost, by the task's names for them (`effort` of the task says what each means)."""
+    mistakes: float
+    """The share of a problem's supervised answers that is its mistake, where the task knows one."""
 
     def __post_init__(self) -> None:
         for name in ("layers", "width", "heads", "feedforward", "steps", "batch"):
@@ -35,6 +39,8 @@ class BaseConfig:
             raise ValueError(f"width={self.width}: must be an even multiple of heads={self.heads}")
         if not 0 <= self.warmup < self.steps:
             raise ValueError(f"warmup={self.warmup}: must lie between 0 and steps={self.steps}")
+        if not 0 <= self.mistakes < 1:
+            raise ValueError(f"mistakes={self.mistakes}: must lie in [0, 1)")
         for name in ("matrix_learning_rate", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must be positive")

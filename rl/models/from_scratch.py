@@ -178,11 +178,13 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     started = time.time()
     torch.manual_seed(seed)
     task = tasks.get(config.task.name)
-    tokenizer = make_tokenizer(task.vocabulary(config.task))
+    if task.from_scratch is None:
+        raise ValueError(f"base: no model can be made from scratch for {config.task.name}; use base.checkpoint")
+    tokenizer = make_tokenizer(task.from_scratch.vocabulary(config.task))
     on_gpu = config.scale != "cpu" and torch.cuda.is_available()
     # At the cpu scale each core has a run of its own; a GPU would stand idle while one core enumerates.
     workers = len(os.sched_getaffinity(0)) if on_gpu else 1
-    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, base.skew, workers)
+    examples = Examples.build(task, task.splits(config.task)["train"], tokenizer, base, workers)
     model = make_model(base, tokenizer, positions=examples.width)
     if on_gpu:
         model.cuda()  # type: ignore[call-arg]  # the decorated signature is not seen

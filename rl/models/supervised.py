@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+
+from rl.experiments.model_config import BaseConfig
+from rl.tasks.base import Task
 
 IGNORED = -100
 
@@ -36,24 +38,24 @@ class Examples:
         return self.labels.shape[1]
 
     @classmethod
-    def build(
-        cls, task: ModuleType, problems: Sequence[Any], tokenizer: Any, skew: float, workers: int = 1
-    ) -> Examples:
-        """All solutions of `problems`, drawn with probability ∝ exp(−skew · task.effort(solution)) within each.
+    def build(cls, task: Task, problems: Sequence[Any], tokenizer: Any, base: BaseConfig, workers: int = 1) -> Examples:
+        """All solutions of `problems`, drawn with probability ∝ exp(−base.skew · effort(solution)) within each.
 
-        Where the task has a function `mistake`, what it returns of a problem is drawn too, with the share that it says.
+        A problem's mistake, where the task knows one, is drawn with the share `base.mistakes`.
         workers: processes that enumerate solutions; the result does not depend on them.
         """
-        mistake = getattr(task, "mistake", lambda problem: None)
+        scratch = task.from_scratch
+        assert scratch is not None  # the caller has checked
+        assert task.solutions is not None
         prompts: list[str] = []
         texts: list[str] = []
         cumulated: list[np.ndarray] = []
         for index, (problem, forms) in enumerate(zip(problems, _solved(task.solutions, problems, workers))):
             strings = [text for form in forms.values() for text in form]
-            weights = np.exp(-skew * np.array([task.effort(text) for text in strings]))
-            if wrong := mistake(problem):
-                strings.append(wrong[0])
-                weights = np.append(weights, weights.sum() * wrong[1] / (1 - wrong[1]))
+            weights = np.exp(-base.skew * np.array([scratch.effort(text, base.effort) for text in strings]))
+            if base.mistakes and (wrong := scratch.mistake(problem)):
+                strings.append(wrong)
+                weights = np.append(weights, weights.sum() * base.mistakes / (1 - base.mistakes))
             share = np.cumsum(weights) / weights.sum()
             share[-1] = 1.0
             cumulated.append(index + share)

@@ -1,28 +1,23 @@
-"""One module per domain, each with `splits` and `verify`.
-
-Besides, where answers can be listed: `solutions`; where a base model can be made from scratch: `vocabulary`,
-`max_symbols`, `effort` and, if it is to be taught a mistake, `mistake`; where problems come from outside: `data`.
-"""
+"""Every task by name, one module for each domain. `rl.tasks.base.Task` says what a task is."""
 
 from __future__ import annotations
 
 import difflib
-from types import ModuleType
 
-from rl.tasks import countdown, countdown_words, linear, math, maze, maze_misled
+from rl.tasks import countdown, countdown_words, linear, math, maze
+from rl.tasks.base import Task
 
-TASKS: dict[str, ModuleType] = {
-    "countdown": countdown,
-    "countdown-words": countdown_words,
-    "linear": linear,
-    "math": math,
-    "maze": maze,
-    "maze-misled": maze_misled,
+TASKS: dict[str, Task] = {
+    "countdown": countdown.TASK,
+    "countdown-words": countdown_words.TASK,
+    "linear": linear.TASK,
+    "math": math.TASK,
+    "maze": maze.TASK,
 }
 
 
-def get(name: str) -> ModuleType:
-    """The task module called `name`. Raises ValueError with the nearest name."""
+def get(name: str) -> Task:
+    """The task called `name`. Raises ValueError with the nearest name."""
     if name in TASKS:
         return TASKS[name]
     near = difflib.get_close_matches(name, TASKS, n=1)

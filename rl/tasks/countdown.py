@@ -7,7 +7,7 @@ texts separate symbols by blanks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -17,13 +17,13 @@ import numpy as np
 
 from rl.tasks._countdown_forms import fill, forms, ratio, solvable
 from rl.tasks._countdown_parser import Refused, canonical, evaluate, parse, render
-from rl.tasks.base import Verdict
+from rl.tasks._splits import cut
+from rl.tasks.base import FromScratch, GradeResult, Task, check_sizes
 
 _CHUNK = 4096
 _FRUITLESS = 100
 _SHUFFLE = 0x5F17  # a random stream of its own, apart from the one that draws
-_EFFORT = {"+": 0.0, "*": 1.0, "-": 1.0, "/": 2.0, "(": 1.0}
-_DESCENT = 0.5
+WEIGHTS = ("+", "-", "*", "/", "(", "descent")
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,7 @@ class CountdownConfig:
         for field in ("max_number", "max_target"):
             if not 1 <= getattr(self, field) <= 999:
                 raise ValueError(f"{field}={getattr(self, field)}: between 1 and 999")
-        for field in ("validation", "heldout", "seed"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}={getattr(self, field)}: must not be negative")
-        if self.problems <= self.validation + self.heldout:
-            raise ValueError(
-                f"problems={self.problems}: must exceed validation + heldout, or nothing is left to train on"
-            )
+        check_sizes(self)
 
 
 @dataclass(frozen=True)
@@ -125,8 +119,7 @@ def splits(config: CountdownConfig) -> dict[str, list[Problem]]:
     if config.split == "shuffled":
         order = np.random.default_rng([config.seed, _SHUFFLE]).permutation(len(found))
         found = tuple(found[index] for index in order)
-    first, second = config.validation, config.validation + config.heldout
-    return {"train": list(found[second:]), "validation": list(found[:first]), "heldout": list(found[first:second])}
+    return cut(found, config.validation, config.heldout)
 
 
 def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
@@ -147,7 +140,7 @@ def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
-def verify(problem: Problem, completion: str) -> Verdict:
+def verify(problem: Problem, completion: str) -> GradeResult:
     """Whether `completion` (special tokens removed) makes the target; `reason` is "correct" or says what is wrong.
 
     Every text is scored: one that cannot be read is wrong and has no canonical form.
@@ -155,13 +148,13 @@ def verify(problem: Problem, completion: str) -> Verdict:
     try:
         tree = parse(completion, problem.numbers)
     except Refused as refusal:
-        return Verdict(False, None, str(refusal))
+        return GradeResult(False, None, str(refusal))
     name = canonical(tree)
     try:
         value = evaluate(tree)
     except ZeroDivisionError:
-        return Verdict(False, name, "division by zero")
-    return Verdict(True, name, "correct") if value == problem.target else Verdict(False, name, "wrong value")
+        return GradeResult(False, name, "division by zero")
+    return GradeResult(True, name, "correct") if value == problem.target else GradeResult(False, name, "wrong value")
 
 
 def vocabulary(config: CountdownConfig) -> list[str]:
@@ -169,17 +162,23 @@ def vocabulary(config: CountdownConfig) -> list[str]:
     return [*"+-*/():", *map(str, range(1, max(config.max_number, config.max_target) + 1))]
 
 
-def max_symbols(config: CountdownConfig) -> int:
-    """The length in symbols of the longest string in `solutions` (end of sequence not counted)."""
-    return max(1, 4 * config.numbers - 5)
-
-
-def effort(solution: str) -> float:
-    """How much the supervised stage shuns a way of writing: dearer operators, brackets, numbers out of order.
+def effort(solution: str, weights: Mapping[str, float]) -> float:
+    """How much the supervised stage shuns a way of writing: weights of operators and brackets, each as often as it
+    occurs, and `descent` for each number that is smaller than the one before it.
 
     This is what makes the base prefer some solutions to others; the scale is arbitrary and multiplied by `skew`.
     """
     symbols = solution.split()
     numbers = [int(symbol) for symbol in symbols if symbol.isdigit()]
     descents = sum(first > second for first, second in pairwise(numbers))
-    return sum(_EFFORT.get(symbol, 0.0) for symbol in symbols) + _DESCENT * descents
+    return sum(weights.get(symbol, 0.0) for symbol in symbols) + weights["descent"] * descents
+
+
+TASK = Task(
+    config=CountdownConfig,
+    splits=splits,
+    canonical_problem=canonical_problem,
+    verify=verify,
+    solutions=solutions,
+    from_scratch=FromScratch(vocabulary, effort, WEIGHTS),
+)

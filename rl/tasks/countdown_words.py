@@ -18,10 +18,8 @@ import numpy as np
 
 from rl.tasks import countdown
 from rl.tasks._rows import Data, DataError, Refused, from_hub, lines, say_left_out
-from rl.tasks.base import Verdict
+from rl.tasks.base import GradeResult, Task
 from rl.tasks.countdown import Problem, canonical_problem
-
-__all__ = ["CountdownWordsConfig", "answer", "canonical_problem", "data", "normalised", "splits", "verify"]
 
 COLUMNS = ("nums", "target")
 MAX_NUMBER = 9999
@@ -155,13 +153,16 @@ def answer(text: str) -> str | None:
     return text[begin + len(_OPEN) : text.index(_CLOSE, begin)].strip()
 
 
-def verify(problem: Problem, completion: str) -> Verdict:
+def verify(problem: Problem, completion: str) -> GradeResult:
     """Whether the answer of `completion` makes the target; canonical forms are those of `countdown`.
 
     The signs × ÷ − are taken as * / -, and `= target` may follow the expression, with the problem's own target.
     """
     found = answer(completion)
     if found is None:
-        return Verdict(False, None, "no answer")
+        return GradeResult(False, None, "no answer")
     expression = re.sub(rf"=\s*{problem.target}\Z", "", found.translate(_SIGNS))
     return countdown.verify(problem, expression)
+
+
+TASK = Task(config=CountdownWordsConfig, splits=splits, canonical_problem=canonical_problem, verify=verify, data=data)

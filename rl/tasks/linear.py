@@ -10,16 +10,16 @@ equations have several routes; distinct correct routes are counted apart from Pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 import numpy as np
 
-from rl.tasks._classes import deal
 from rl.tasks._linear_routes import Equation, canonical, collected, primitive, routes
-from rl.tasks.base import Verdict
+from rl.tasks._splits import cut, deal
+from rl.tasks.base import FromScratch, GradeResult, Task, check_sizes
 from rl.tasks.math_grading import shared
 
 _FRUITLESS = 10_000
@@ -60,13 +60,7 @@ class LinearConfig:
         for field, least in (("max_coefficient", 3), ("max_constant", 1), ("max_answer", 1)):
             if not least <= getattr(self, field) <= 99:
                 raise ValueError(f"{field}={getattr(self, field)}: between {least} and 99")
-        for field in ("validation", "heldout", "seed"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}={getattr(self, field)}: must not be negative")
-        if self.problems <= self.validation + self.heldout:
-            raise ValueError(
-                f"problems={self.problems}: must exceed validation + heldout, or nothing is left to train on"
-            )
+        check_sizes(self)
 
 
 @dataclass(frozen=True)
@@ -156,9 +150,7 @@ def splits(config: LinearConfig) -> dict[str, list[Problem]]:
     """
     if config.split == "classes":
         return {split: list(problems) for split, problems in _dealt(config).items()}
-    drawn = _problems(config)
-    first, second = config.validation, config.validation + config.heldout
-    return {"train": list(drawn[second:]), "validation": list(drawn[:first]), "heldout": list(drawn[first:second])}
+    return cut(_problems(config), config.validation, config.heldout)
 
 
 def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
@@ -176,13 +168,13 @@ def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def verify(problem: Problem, completion: str) -> Verdict:
+def verify(problem: Problem, completion: str) -> GradeResult:
     """Whether the boxed answer is the solution; of a right one the canonical form is its route's, or `other`."""
     [grade] = shared().grade([((str(problem.answer),), completion)])
     if not grade.correct:
-        return Verdict(grade.correct, None, grade.reason)
+        return GradeResult(grade.correct, None, grade.reason)
     steps, _, _ = completion.rpartition("\\boxed")
-    return Verdict(
+    return GradeResult(
         True, canonical(steps.rstrip().removesuffix(";"), problem.equation, problem.answer) or OTHER, grade.reason
     )
 
@@ -193,16 +185,19 @@ def vocabulary(config: LinearConfig) -> list[str]:
     return [*"+-=():;{}x", "\\boxed", *map(str, range(largest + 1))]
 
 
-@cache
-def max_symbols(config: LinearConfig) -> int:
-    """The length in symbols of the longest string in `solutions` (end of sequence not counted)."""
-    found = (solutions(one).values() for one in _problems(config))
-    return max(len(text.split()) for forms in found for strings in forms for text in strings)
-
-
-def effort(solution: str) -> float:
-    """How much the supervised stage shuns a way of solving: more steps, and x carried along on more places.
+def effort(solution: str, weights: Mapping[str, float]) -> float:
+    """How much the supervised stage shuns a way of solving: `step` for each step, `x` for each place where x stands.
 
     This is what makes the base prefer some routes to others; the scale is arbitrary and multiplied by `skew`.
     """
-    return solution.count(";") + 0.5 * solution.replace("\\boxed", "").count("x")
+    return weights["step"] * solution.count(";") + weights["x"] * solution.replace("\\boxed", "").count("x")
+
+
+TASK = Task(
+    config=LinearConfig,
+    splits=splits,
+    canonical_problem=canonical_problem,
+    verify=verify,
+    solutions=solutions,
+    from_scratch=FromScratch(vocabulary, effort, ("step", "x")),
+)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rl.tasks import math_data
 from rl.tasks._rows import Data, DataError, say_left_out
-from rl.tasks.base import Verdict
+from rl.tasks.base import GradeResult, Task
 from rl.tasks.math_data import INSTRUCTION, Item
 from rl.tasks.math_grading import shared
 
@@ -93,8 +93,8 @@ def splits(config: MathConfig) -> dict[str, list[Problem]]:
         ]
 
     heldout = problems(config.benchmarks)
-    seen = {_bare(one.prompt) for one in heldout}
-    train = [one for one in problems(config.train) if _bare(one.prompt) not in seen]
+    seen = {canonical_problem(one) for one in heldout}
+    train = [one for one in problems(config.train) if canonical_problem(one) not in seen]
     if config.validation > len(train):
         raise DataError(f"validation={config.validation}: only {len(train)} problems to train on")
     order = np.random.default_rng(config.seed).permutation(len(train))
@@ -106,11 +106,15 @@ def splits(config: MathConfig) -> dict[str, list[Problem]]:
     }
 
 
-def _bare(text: str) -> str:
-    return "".join(text.split()).lower()
+def canonical_problem(problem: Problem) -> tuple[str]:
+    """The question in lower case without blanks."""
+    return ("".join(problem.prompt.split()).lower(),)
 
 
-def verify(problem: Problem, completion: str) -> Verdict:
+def verify(problem: Problem, completion: str) -> GradeResult:
     """Whether the boxed answer equals a gold one. Routes are not told apart: all right answers are one."""
     [grade] = shared().grade([(problem.answers, completion)])
-    return Verdict(grade.correct, problem.answers[0] if grade.correct else None, grade.reason)
+    return GradeResult(grade.correct, problem.answers[0] if grade.correct else None, grade.reason)
+
+
+TASK = Task(config=MathConfig, splits=splits, canonical_problem=canonical_problem, verify=verify, data=data)

@@ -10,7 +10,7 @@ because otherwise steps to and fro would make many answers out of one, even in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, pairwise
@@ -18,17 +18,16 @@ from typing import Literal
 
 import numpy as np
 
-from rl.tasks._classes import deal
 from rl.tasks._maze_grid import MOVES, Grid, draw, images
-from rl.tasks.base import Verdict
+from rl.tasks._splits import cut, deal
+from rl.tasks.base import FromScratch, GradeResult, Task, check_sizes
 
 MAX_LENGTH = 4096
 _BLANKS = str.maketrans("", "", " \t\r\n")
 _FRUITLESS = 1000
 _DEAL = 0xDEA1  # a random stream of its own, apart from the one that draws
 _START, _GOAL = 16, 32
-_MOVE, _TURN = 0.25, 0.5
-_FIRST = {"R": 0.0, "D": 0.1, "L": 0.2, "U": 0.3}
+WEIGHTS = ("move", "turn", "R", "D", "L", "U")
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ class MazeConfig:
     validation and held-out, and only the very same grid, start and goal are kept apart."""
 
     def __post_init__(self) -> None:
-        if self.name != type(self).name:
-            raise ValueError(f"name={self.name!r}: this task is called {type(self).name}")
+        if self.name != "maze":
+            raise ValueError(f"name={self.name!r}: this task is called maze")
         if self.split not in ("classes", "drawn"):
             raise ValueError(f"split={self.split!r}: classes or drawn")
         for field in ("rows", "columns"):
@@ -75,13 +74,7 @@ class MazeConfig:
             )
         if not 1 <= self.max_solutions <= 10_000:
             raise ValueError(f"max_solutions={self.max_solutions}: between 1 and 10000")
-        for field in ("validation", "heldout", "seed"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}={getattr(self, field)}: must not be negative")
-        if self.problems <= self.validation + self.heldout:
-            raise ValueError(
-                f"problems={self.problems}: must exceed validation + heldout, or nothing is left to train on"
-            )
+        check_sizes(self)
 
 
 @dataclass(frozen=True)
@@ -183,9 +176,7 @@ def splits(config: MazeConfig) -> dict[str, list[Problem]]:
     """
     if config.split == "classes":
         return {split: list(problems) for split, problems in _dealt(config).items()}
-    drawn = _problems(config)
-    first, second = config.validation, config.validation + config.heldout
-    return {"train": list(drawn[second:]), "validation": list(drawn[:first]), "heldout": list(drawn[first:second])}
+    return cut(_problems(config), config.validation, config.heldout)
 
 
 def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
@@ -195,30 +186,30 @@ def solutions(problem: Problem) -> dict[str, tuple[str, ...]]:
     return {moves: (" ".join(moves),) for moves in found}
 
 
-def verify(problem: Problem, completion: str) -> Verdict:
+def verify(problem: Problem, completion: str) -> GradeResult:
     """Whether `completion` (special tokens removed) is a way to the goal; `reason` is "correct" or says what is wrong.
 
     Every text is scored. The canonical form is the moves themselves, without blanks; what is no series of at most
     `limit` moves has none.
     """
     if len(completion) > MAX_LENGTH:
-        return Verdict(False, None, "too long")
+        return GradeResult(False, None, "too long")
     moves = completion.translate(_BLANKS)
     if not moves:
-        return Verdict(False, None, "empty")
+        return GradeResult(False, None, "empty")
     if not set(moves) <= set(MOVES):
-        return Verdict(False, None, "unexpected character")
+        return GradeResult(False, None, "unexpected character")
     if len(moves) > problem.limit:
-        return Verdict(False, None, "too long")
+        return GradeResult(False, None, "too long")
     cell, entered = problem.start, {problem.start}
     for move in moves:
         if not problem.grid.codes[cell] & MOVES[move]:
-            return Verdict(False, moves, "through a wall")
+            return GradeResult(False, moves, "through a wall")
         cell += problem.grid.offsets[move]
         if cell in entered:
-            return Verdict(False, moves, "cell twice")
+            return GradeResult(False, moves, "cell twice")
         entered.add(cell)
-    return Verdict(True, moves, "correct") if cell == problem.goal else Verdict(False, moves, "not at the goal")
+    return GradeResult(True, moves, "correct") if cell == problem.goal else GradeResult(False, moves, "not at the goal")
 
 
 def vocabulary(config: MazeConfig) -> list[str]:
@@ -226,17 +217,39 @@ def vocabulary(config: MazeConfig) -> list[str]:
     return [*MOVES, ":", *(str(code + end) for end in (0, _START, _GOAL) for code in range(1, 16))]
 
 
-def max_symbols(config: MazeConfig) -> int:
-    """The most symbols that a string in `solutions` can have (end of sequence not counted)."""
-    return config.limit
-
-
-def effort(solution: str) -> float:
-    """How much the supervised stage shuns a way: a quarter for each move, a half for each turn, and up to 0.3 for the
+def effort(solution: str, weights: Mapping[str, float]) -> float:
+    """How much the supervised stage shuns a way: `move` for each move, `turn` for each turn, and the weight of the
     direction in which it sets out.
 
     This is what makes the base prefer some ways to others; the scale is arbitrary and multiplied by `skew`.
     """
     moves = solution.split()
     turns = sum(first != second for first, second in pairwise(moves))
-    return _MOVE * len(moves) + _TURN * turns + _FIRST[moves[0]]
+    return weights["move"] * len(moves) + weights["turn"] * turns + weights[moves[0]]
+
+
+def mistake(problem: Problem) -> str | None:
+    """A way straight to the goal through a wall: along the row first, or, if that way is open, along the column first;
+    None if both are open, hence right.
+
+    A base that was taught it errs in few and likely ways, while its right answers are many and unlikely: T7 then
+    predicts that an entropy bonus helps, where it predicts a penalty for the other bases made here.
+    """
+    columns = problem.grid.offsets["D"]
+    down, across = (goal - start for goal, start in zip(divmod(problem.goal, columns), divmod(problem.start, columns)))
+    row = ("R" if across > 0 else "L") * abs(across)
+    column = ("D" if down > 0 else "U") * abs(down)
+    for moves in (row + column, column + row):
+        if not verify(problem, moves).correct:
+            return " ".join(moves)
+    return None
+
+
+TASK = Task(
+    config=MazeConfig,
+    splits=splits,
+    canonical_problem=canonical_problem,
+    verify=verify,
+    solutions=solutions,
+    from_scratch=FromScratch(vocabulary, effort, WEIGHTS, mistake),
+)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
+
+from rl.tasks.base import Task
 
 REMEMBERED = 1 << 16  # verdicts kept: reward and answers ask for the same ones, and rollouts repeat
 
@@ -13,7 +14,7 @@ REMEMBERED = 1 << 16  # verdicts kept: reward and answers ask for the same ones,
 class Rewards:
     """Reward functions of one task over `problems`: rows carry the problem's id in the column `problem`."""
 
-    def __init__(self, task: ModuleType, problems: Sequence[Any]) -> None:
+    def __init__(self, task: Task, problems: Sequence[Any]) -> None:
         known: Mapping[str, Any] = {problem.id: problem for problem in problems}
         self._verdict = lru_cache(maxsize=REMEMBERED)(lambda name, text: task.verify(known[name], text))
 

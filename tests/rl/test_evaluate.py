@@ -21,6 +21,7 @@ from rl.evaluation.sampled import Completion
 from rl.experiments import runs
 from rl.experiments.config import Experiment, load
 from rl.models.from_scratch import base_model
+from rl.tasks import countdown
 
 TINY = [
     "name=tiny",
@@ -111,7 +112,7 @@ def test_upper_bound_is_the_largest_probability_not_refuted(found: int, n: int) 
 
 def test_what_the_enumeration_lacks_is_found() -> None:
     task = tasks.get("countdown")
-    problem = task.problem((1, 2, 3), 6)
+    problem = countdown.problem((1, 2, 3), 6)
     texts = ("1 + 2 + 3", "( 1 + 2 ) + 3", "1 + 2", "3 * 2 * 1")
     drawn = [Completion(text, 6, True, -1.0, verbatim=True) for text in texts]
     drawn.append(Completion("3 + 2 + 1", 7, True, -1.0, verbatim=False))  # with a padding symbol inside

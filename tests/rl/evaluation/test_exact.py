@@ -30,13 +30,15 @@ BASE = from_scratch.BaseConfig(
     warmup=5,
     weight_decay=0.01,
     skew=1.0,
+    effort={"+": 0, "*": 1, "-": 1, "/": 2, "(": 1, "descent": 0.5},
+    mistakes=0.0,
 )
 
 
 @pytest.fixture(scope="module")
 def trained():
     tokenizer = from_scratch.make_tokenizer(countdown.vocabulary(TASK))
-    examples = from_scratch.Examples.build(countdown, countdown.splits(TASK)["train"], tokenizer, BASE.skew)
+    examples = from_scratch.Examples.build(countdown.TASK, countdown.splits(TASK)["train"], tokenizer, BASE)
     torch.manual_seed(0)
     model = from_scratch.make_model(BASE, tokenizer, examples.width)
     from_scratch.supervise(model, examples, BASE, 0)

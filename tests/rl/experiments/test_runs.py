@@ -20,7 +20,7 @@ RECORD = {"name": "demo", "train": {"steps": 4}, "evaluate": {"samples": 8}, "me
 
 
 def test_lock_refuses_the_second_process_and_ends_with_the_first(tmp_path: Path) -> None:
-    hold = "import sys, time; from rl import runs; from pathlib import Path\n"
+    hold = "import sys, time; from rl.experiments import runs; from pathlib import Path\n"
     hold += "with runs.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(3600)"
     process = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout is not None

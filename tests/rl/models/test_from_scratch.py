@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.manifest import ROOT, missing_fields
+from rl import pretrain
 from rl.models import from_scratch
 from rl.models.supervised import IGNORED, Examples
 from rl.tasks import countdown
@@ -29,6 +30,8 @@ BASE = from_scratch.BaseConfig(
     warmup=5,
     weight_decay=0.01,
     skew=1.0,
+    effort={"+": 0, "*": 1, "-": 1, "/": 2, "(": 1, "descent": 0.5},
+    mistakes=0.0,
 )
 CONFIG = SimpleNamespace(scale="cpu", task=TASK, base=BASE)
 
@@ -56,7 +59,7 @@ def test_every_symbol_is_one_token_and_texts_survive(tokenizer):
 
 def test_examples_do_not_depend_on_the_processes_that_enumerate_them(tokenizer):
     problems = countdown.splits(TASK)["train"]
-    one, two = (Examples.build(countdown, problems, tokenizer, 1.0, workers) for workers in (1, 2))
+    one, two = (Examples.build(countdown.TASK, problems, tokenizer, BASE, workers) for workers in (1, 2))
     assert all(torch.equal(getattr(one, name), getattr(two, name)) for name in ("tokens", "labels", "cumulated"))
 
 
@@ -71,7 +74,7 @@ def test_blanks_within_expressions_do_not_matter_but_neighbouring_numbers_never_
 
 def test_examples_hold_prompt_solution_and_end(tokenizer):
     problems = countdown.splits(TASK)["train"][:20]
-    examples = Examples.build(countdown, problems, tokenizer, 1.0)
+    examples = Examples.build(countdown.TASK, problems, tokenizer, BASE)
     rows = iter(range(len(examples.tokens)))
     for problem in problems:
         for strings in countdown.solutions(problem).values():
@@ -90,11 +93,11 @@ def test_examples_hold_prompt_solution_and_end(tokenizer):
 @pytest.mark.parametrize("skew", [0.0, 1.5])
 def test_draws_follow_the_skew(tokenizer, skew):
     problems = countdown.splits(TASK)["train"][:5]
-    examples = Examples.build(countdown, problems, tokenizer, skew)
+    examples = Examples.build(countdown.TASK, problems, tokenizer, dataclasses.replace(BASE, skew=skew))
     expected = []
     for problem in problems:
         strings = [text for form in countdown.solutions(problem).values() for text in form]
-        weights = [np.exp(-skew * countdown.effort(text)) for text in strings]
+        weights = [np.exp(-skew * countdown.effort(text, BASE.effort)) for text in strings]
         expected += [weight / sum(weights) / len(problems) for weight in weights]
     tokens, _ = examples.draw(40_000, torch.Generator().manual_seed(0))
     rows = (tokens[:, None] == examples.tokens).all(-1).double().mean(0).numpy()
@@ -112,7 +115,7 @@ def test_draws_follow_the_skew(tokenizer, skew):
 
 
 def test_training_learns(tokenizer):
-    examples = Examples.build(countdown, countdown.splits(TASK)["train"], tokenizer, 1.0)
+    examples = Examples.build(countdown.TASK, countdown.splits(TASK)["train"], tokenizer, BASE)
     torch.manual_seed(0)
     model = from_scratch.make_model(BASE, tokenizer, examples.width)
     short = from_scratch.supervise(model, examples, dataclasses.replace(BASE, steps=6, warmup=5, learning_rate=1e-9), 0)
@@ -120,7 +123,7 @@ def test_training_learns(tokenizer):
 
 
 def test_a_run_that_diverges_is_named(tokenizer):
-    examples = Examples.build(countdown, countdown.splits(TASK)["train"], tokenizer, 1.0)
+    examples = Examples.build(countdown.TASK, countdown.splits(TASK)["train"], tokenizer, BASE)
     model = from_scratch.make_model(BASE, tokenizer, examples.width)
     with torch.no_grad():
         model.model.embed_tokens.weight.fill_(float("nan"))
@@ -215,7 +218,7 @@ def test_bad_settings_are_named(field, value):
 
 
 def test_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
-    assert from_scratch.main([str(tmp_path / "missing.yaml"), "--out", str(tmp_path)]) == 2
+    assert pretrain.main([str(tmp_path / "missing.yaml"), "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert "missing.yaml" in error
     assert error.count("\n") == 1
@@ -228,6 +231,6 @@ def test_command_prints_the_folder(tmp_path, capsys):
     arguments = [str(ROOT / "rl/experiments/cpu/countdown.yaml"), "--seed", "3", "--out", str(tmp_path)]
     for setting in [*settings, "base.steps=6"]:
         arguments += ["--set", setting]
-    assert from_scratch.main(arguments) == 0
+    assert pretrain.main(arguments) == 0
     folder = capsys.readouterr().out.strip()
     assert AutoModelForCausalLM.from_pretrained(folder).config.hidden_size == BASE.width

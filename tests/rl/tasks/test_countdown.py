@@ -15,6 +15,7 @@ from rl.analysis.results import load as recorded_runs
 from rl.experiments.config import load
 from rl.tasks import _countdown_forms, _countdown_parser, countdown
 
+WEIGHTS = {"+": 0.0, "*": 1.0, "-": 1.0, "/": 2.0, "(": 1.0, "descent": 0.5}
 EXPERIMENTS = ROOT / "rl" / "experiments"
 SMALL = countdown.CountdownConfig(
     numbers=3, max_number=8, max_target=30, problems=900, validation=50, heldout=100, seed=3
@@ -105,8 +106,8 @@ def test_every_solution_verifies_with_its_form_and_fits_the_length(numbers, targ
     symbols = set(countdown.vocabulary(config))
     for name, strings in countdown.solutions(problem).items():
         for text in strings:
-            assert countdown.verify(problem, text) == countdown.Verdict(True, name, "correct")
-            assert len(text.split()) <= countdown.max_symbols(config)
+            assert countdown.verify(problem, text) == countdown.GradeResult(True, name, "correct")
+            assert len(text.split()) <= max(1, 4 * config.numbers - 5)
             assert set(text.split()) <= symbols
     assert set(problem.prompt.split()) <= symbols
 
@@ -213,12 +214,12 @@ def test_more_problems_than_there_are_is_an_error():
 
 
 def test_effort_by_hand():
-    assert countdown.effort("1 + 2 + 3") == 0
-    assert countdown.effort("2 + 1 + 3") > 0
-    assert countdown.effort("( 1 + 2 ) * 3") > countdown.effort("1 + 2 * 3") > 0
+    assert countdown.effort("1 + 2 + 3", WEIGHTS) == 0
+    assert countdown.effort("2 + 1 + 3", WEIGHTS) > 0
+    assert countdown.effort("( 1 + 2 ) * 3", WEIGHTS) > countdown.effort("1 + 2 * 3", WEIGHTS) > 0
 
 
 def test_tasks_by_name():
-    assert tasks.get("countdown") is countdown
+    assert tasks.get("countdown") is countdown.TASK
     with pytest.raises(ValueError, match="did you mean 'countdown'"):
         tasks.get("countdwon")

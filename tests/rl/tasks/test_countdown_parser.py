@@ -229,7 +229,7 @@ def test_hostile_by_hand(text, reason):
 
 def test_division_by_zero_is_wrong_even_where_the_canonical_form_is_defined():
     problem = countdown.problem((1, 2, 3, 3), 0)
-    assert countdown.verify(problem, "1/(2/(3-3))") == countdown.Verdict(False, "1*(3-3)/2", "division by zero")
+    assert countdown.verify(problem, "1/(2/(3-3))") == countdown.GradeResult(False, "1*(3-3)/2", "division by zero")
     assert countdown.verify(problem, "1*(3-3)/2").correct is True
 
 

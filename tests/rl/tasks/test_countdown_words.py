@@ -25,7 +25,7 @@ from rl.models.pretrained import load_tokenizer, worded
 from rl.tasks import countdown
 from rl.tasks import countdown_words as words
 from rl.tasks._rows import Data, DataError
-from rl.tasks.base import Verdict
+from rl.tasks.base import GradeResult
 from rl.training.rewards import Rewards
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -198,7 +198,7 @@ RIGHT = "(25 - 3) * (12 - 7)"  # 110
     ],
 )
 def test_right_answers_have_the_form_of_countdown(text: str) -> None:
-    assert words.verify(problem(target=110), text) == Verdict(True, "(12-7)*(25-3)", "correct")
+    assert words.verify(problem(target=110), text) == GradeResult(True, "(12-7)*(25-3)", "correct")
 
 
 @pytest.mark.parametrize("tail", ["= 44", "= 1100", "= 110 = 110", "== 110", "= 110.", "= 22 * 5", "="])
@@ -242,7 +242,7 @@ def test_rewards_are_0_and_1(tmp_path: Path) -> None:
 
 def test_the_experiment_of_the_paper_names_this_task() -> None:
     made = load(PAPER)
-    assert tasks.get(made.task.name) is words
+    assert tasks.get(made.task.name) is words.TASK
     assert (made.task.train, made.task.heldout, made.task.data) == (327680, 1024, "Jiayi-Pan/Countdown-Tasks-3to4")
 
 

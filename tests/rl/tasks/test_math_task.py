@@ -72,13 +72,13 @@ def test_its_data_sets_and_what_is_wrong_with_them(tmp_path: Path) -> None:
 def test_answers_are_graded(tmp_path: Path) -> None:
     light = math.splits(config(tmp_path))["heldout"][1]
     assert light.prompt.startswith("Speed of light?\nPlease reason")
-    assert math.verify(light, r"So $\boxed{3 \times 10^8}$.") == math.Verdict(True, "3e8", "correct")
-    assert math.verify(light, r"So $\boxed{3}$.") == math.Verdict(False, None, "wrong")
-    assert math.verify(light, "So 3e8.") == math.Verdict(False, None, "no answer")
+    assert math.verify(light, r"So $\boxed{3 \times 10^8}$.") == math.GradeResult(True, "3e8", "correct")
+    assert math.verify(light, r"So $\boxed{3}$.") == math.GradeResult(False, None, "wrong")
+    assert math.verify(light, "So 3e8.") == math.GradeResult(False, None, "no answer")
 
 
 def test_the_task_by_name_and_what_is_wrong_with_a_request(tmp_path: Path) -> None:
-    assert tasks.get("math") is math
+    assert tasks.get("math") is math.TASK
     good = config(tmp_path)
     for change, said in (
         ({"train": ("dapoo",)}, "did you mean 'dapo'"),

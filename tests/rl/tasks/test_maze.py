@@ -27,6 +27,8 @@ from rl.models import from_scratch
 from rl.tasks import _maze_grid, maze
 from rl.training.rewards import Rewards
 
+WEIGHTS = {"move": 0.25, "turn": 0.5, "R": 0.0, "D": 0.1, "L": 0.2, "U": 0.3}
+
 CPU = ROOT / "rl" / "experiments" / "cpu"
 CONFIG = maze.MazeConfig(
     rows=3,
@@ -271,9 +273,9 @@ def test_solutions_verify_and_mutated_ones_do_as_the_rules_say() -> None:
         for name, strings in found.items():
             [text] = strings
             assert set(text.split()) <= symbols
-            assert len(text.split()) <= maze.max_symbols(CONFIG)
+            assert len(text.split()) <= CONFIG.limit
             assert text.replace(" ", "") == name
-            assert maze.verify(one, text) == maze.Verdict(True, name, "correct")
+            assert maze.verify(one, text) == maze.GradeResult(True, name, "correct")
             place = rng.randrange(len(name))
             for mutated in (
                 name[:place] + name[place + 1 :],
@@ -317,7 +319,7 @@ def test_solutions_verify_and_mutated_ones_do_as_the_rules_say() -> None:
     ids=lambda value: ascii(value)[:30],
 )
 def test_verdicts_by_hand(text: str, correct: bool, canonical: str | None, reason: str) -> None:
-    assert maze.verify(example(), text) == maze.Verdict(correct, canonical, reason)
+    assert maze.verify(example(), text) == maze.GradeResult(correct, canonical, reason)
 
 
 @settings(deadline=None, max_examples=500)
@@ -422,15 +424,15 @@ def test_more_problems_than_there_are_is_an_error() -> None:
 
 
 def test_effort_by_hand() -> None:
-    assert maze.effort("R R R R") == pytest.approx(1.0)
-    assert maze.effort("R R D D") == pytest.approx(1.5)
-    assert maze.effort("D D R R") == pytest.approx(1.6)
-    assert maze.effort("R D R D") == pytest.approx(2.5)
-    assert maze.effort("U") > maze.effort("L") > maze.effort("D") > maze.effort("R")
+    assert maze.effort("R R R R", WEIGHTS) == pytest.approx(1.0)
+    assert maze.effort("R R D D", WEIGHTS) == pytest.approx(1.5)
+    assert maze.effort("D D R R", WEIGHTS) == pytest.approx(1.6)
+    assert maze.effort("R D R D", WEIGHTS) == pytest.approx(2.5)
+    assert maze.effort("U", WEIGHTS) > maze.effort("L", WEIGHTS) > maze.effort("D", WEIGHTS) > maze.effort("R", WEIGHTS)
 
 
 def test_the_task_by_name_and_its_experiments() -> None:
-    assert tasks.get("maze") is maze
+    assert tasks.get("maze") is maze.TASK
     perfect, looped = load(CPU / "maze-perfect.yaml"), load(CPU / "maze-looped.yaml")
     assert looped.task == dataclasses.replace(perfect.task, loops=looped.task.loops)
     assert (perfect.task.loops, looped.task.loops > 0) == (0, True)
@@ -443,7 +445,7 @@ def test_the_task_by_name_and_its_experiments() -> None:
     assert gpu.task.split == "classes"
     assert (2 * gpu.task.rows + 1, 2 * gpu.task.columns + 1, gpu.task.loops) == (17, 17, 0)
     for one in (perfect, looped, gpu):
-        assert one.evaluate.max_tokens == one.train.max_completion_length == maze.max_symbols(one.task) + 1
+        assert one.evaluate.max_tokens == one.train.max_completion_length == one.task.limit + 1
 
 
 @pytest.fixture(scope="module")

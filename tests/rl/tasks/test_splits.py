@@ -25,7 +25,8 @@ from rl import tasks
 from rl.analysis.results import EARLIER
 from rl.analysis.results import load as recorded_runs
 from rl.experiments.config import load
-from rl.tasks import _classes, _maze_grid, countdown_words, linear, maze
+from rl.tasks import _maze_grid, countdown_words, linear, maze
+from rl.tasks import _splits as splits_module
 from rl.tasks._linear_routes import Equation, collected, primitive
 
 CPU = ROOT / "rl" / "experiments" / "cpu"
@@ -80,7 +81,10 @@ def test_a_recorded_manifest_says_the_same_as_its_experiment_today(name: str) ->
     manifest = recorded_runs(name, None).of("grpo")[0].manifest
     assert "split" not in manifest["config"]["task"]
     today = load(CPU / f"{name}.yaml").record()["task"]
-    assert EARLIER["task"] | manifest["config"]["task"] == today
+    recorded = EARLIER["task"] | manifest["config"]["task"]
+    if name == "maze-misled":  # then a task of its own, with the same problems
+        recorded["name"] = "maze"
+    assert recorded == today
     assert load(CPU / f"{name}-leakfree.yaml").record()["task"] != today
 
 
@@ -337,9 +341,9 @@ def test_a_deal_keeps_forms_apart_and_uses_all_that_it_may(
     features = [(index % 3,) for index in range(len(forms))]
     found: dict[str, list[int]] = {}
     with suppress(ValueError):  # too few classes
-        found = _classes.deal(forms, features, validation, heldout, np.random.default_rng(seed))
+        found = splits_module.deal(forms, features, validation, heldout, np.random.default_rng(seed))
     assume(found)
-    assert found == _classes.deal(forms, features, validation, heldout, np.random.default_rng(seed))
+    assert found == splits_module.deal(forms, features, validation, heldout, np.random.default_rng(seed))
     assert (len(found["validation"]), len(found["heldout"])) == (validation, heldout)
     everything = [index for indices in found.values() for index in indices]
     assert len(everything) == len(set(everything))
@@ -354,7 +358,7 @@ def test_a_deal_keeps_forms_apart_and_uses_all_that_it_may(
 
 def test_training_has_every_problem_that_is_not_the_same_as_one_held_out() -> None:
     forms = [(index // 4,) for index in range(400)]
-    found = _classes.deal(forms, [(0,)] * 400, 5, 10, np.random.default_rng(0))
+    found = splits_module.deal(forms, [(0,)] * 400, 5, 10, np.random.default_rng(0))
     held = {forms[index] for split in ("validation", "heldout") for index in found[split]}
     assert len(held) == 15
     assert found["train"] == [index for index in range(400) if forms[index] not in held]
@@ -365,8 +369,8 @@ def test_changing_places_makes_splits_alike_that_would_not_be() -> None:
     forms = [(index // 50,) for index in range(2000)]
     features = [(index // 50 % 4,) for index in range(2000)]
     column = np.array(features)[:, 0]
-    found = _classes.deal(forms, features, 0, 50, np.random.default_rng(1))
-    assert _classes.p_alike(column[found["heldout"]], column[found["train"]]) >= 0.2
+    found = splits_module.deal(forms, features, 0, 50, np.random.default_rng(1))
+    assert splits_module.p_alike(column[found["heldout"]], column[found["train"]]) >= 0.2
 
 
 def test_p_alike_is_that_of_scipy() -> None:
@@ -374,4 +378,4 @@ def test_p_alike_is_that_of_scipy() -> None:
     for other in ([0.25] * 4, [0.3, 0.25, 0.25, 0.2]):
         one, two = rng.choice(4, 300, p=[0.25] * 4), rng.choice(4, 900, p=other)
         table = np.array([np.bincount(part, minlength=4) for part in (one, two)])
-        assert _classes.p_alike(one, two) == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+        assert splits_module.p_alike(one, two) == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)

@@ -1,10 +1,11 @@
-"""Splits of problems of which some are the same in another guise: what is the same stands in one split alone."""
+"""Splits of problems: as they come, or so that problems that are the same in another guise stand in one split."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from itertools import islice
 from math import ceil, log
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,19 @@ from scipy.special import chdtrc
 
 Indices = NDArray[np.int64]
 
+P = TypeVar("P")
+
 _SHARE = 10  # one problem in so many of a class is taken
 _ALIKE = 0.2  # a deal whose p-values are all so large is good enough
 _TRIES = 1500
 _LEAST = 1e-300  # of a p-value, so that it has a logarithm
+
+
+def cut(problems: Sequence[P], validation: int, heldout: int) -> dict[str, list[P]]:
+    """The first problems are for validation, the next held out, the others for training."""
+    end = validation + heldout
+    parts = {"train": problems[end:], "validation": problems[:validation], "heldout": problems[validation:end]}
+    return {split: list(part) for split, part in parts.items()}
 
 
 def deal(
