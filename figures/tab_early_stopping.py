@@ -8,7 +8,8 @@ import pandas as pd
 
 from figures.cells import estimate, number
 from figures.contest import Contest, table
-from rl.analysis.comparisons import against_early_stopping, common
+from rl.analysis.comparisons import common
+from rl.analysis.early_stopping import against_early_stopping
 
 KS = (128, 1024)
 REFERENCES = ("grpo", "ds-grpo")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from differential_smoothing.passk import pass_at_k_exact
-from rl.analysis.comparisons import Quantity, common
+from rl.analysis.comparisons import Quantity, common, correctness
 from rl.analysis.results import ResultError, Results, Run, load
 from rl.analysis.statistics import power_of_equality
 
@@ -25,20 +25,41 @@ PAIRS = (("ds-grpo", "grpo"), ("ds-grpo", "entropy-bonus"), ("ds-grpo", "entropy
 KS = (1, 1024)
 
 
-def at_endpoint(k: int) -> Quantity:
-    """Pass@k of each held-out problem, the mean over the evaluations of the run's last fifth.
+def at_end(of: Callable[[np.ndarray], np.ndarray]) -> Quantity:
+    """A function of C for each held-out problem, its mean over the evaluations of the run's last fifth.
 
-    Raises ResultError, naming the run, where it was recorded without evaluations along it.
+    Of a base model, which has no training, that of its one evaluation. Raises ResultError, naming the run, where it was
+    recorded without evaluations along it.
     """
 
-    def of(run: Run) -> np.ndarray:
+    def quantity(run: Run) -> np.ndarray:
+        if run.method == "base":
+            return of(correctness(run))
         if run.trajectory.empty:
             raise ResultError(f"{run.evaluation}: without evaluations along the run; set train.heldout_every")
         table = run.trajectory.astype({"problem": str})
-        mean = pd.Series(pass_at_k_exact(table["C"].to_numpy(), k), table["problem"]).groupby(level=0).mean()
+        mean = pd.Series(of(table["C"].to_numpy(dtype=float)), table["problem"]).groupby(level=0).mean()
         return mean.loc[run.problems["problem"].astype(str)].to_numpy()
 
-    return of
+    return quantity
+
+
+def at_endpoint(k: int) -> Quantity:
+    """Pass@k of each held-out problem at the endpoint (see `at_end`)."""
+    return at_end(lambda c: pass_at_k_exact(c, k))
+
+
+def area_at_endpoint(largest: int) -> Quantity:
+    """The area under Pass@k of each held-out problem at the endpoint (see `passk_area`)."""
+    return at_end(lambda c: passk_area(c, largest))
+
+
+def passk_area(c: np.ndarray, largest: int) -> np.ndarray:
+    """Mean of 1 − (1 − C)^k over log k from 0 to log `largest`, elementwise: every k counts by its order of size."""
+    logs = np.linspace(0, np.log(largest), 65)
+    with np.errstate(divide="ignore"):
+        values = -np.expm1(np.exp(logs)[:, None] * np.log1p(-np.asarray(c, dtype=float)))
+    return np.asarray(np.trapezoid(values, logs, axis=0) / logs[-1])
 
 
 def spread(results: Results, method: str, reference: str, k: int) -> tuple[float, int]:

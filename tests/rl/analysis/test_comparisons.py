@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,19 +12,17 @@ from recorded import write_experiment, write_mathematics, write_run, write_sampl
 from scipy import stats
 
 from rl.analysis.comparisons import (
-    against_early_stopping,
     benchmarks,
     column,
     comparison,
     correctness,
     curves,
-    early_stopped,
     interval,
     pass_at,
     samples_to_reach,
     within,
 )
-from rl.analysis.results import NotRun, ResultError, load
+from rl.analysis.results import ResultError, load
 
 
 def test_curve_is_the_mean_of_exact_pass_at_k(tmp_path: Path) -> None:
@@ -130,50 +127,3 @@ def test_interval_ignores_undefined_problems_in_pairs() -> None:
     a, b = np.array([1.0, np.nan, 3.0]), np.array([0.0, 5.0, np.nan])
     found = interval([a, a], [b, b])
     assert found["mean"] == 1.0
-
-
-TRACE = pd.DataFrame({"step": [0, 10, 20, 30], "val/pass@1": [0.2, 0.4, 0.3, 0.5], "q": [0.9, 0.8, 0.7, 0.6]})
-
-
-@pytest.mark.parametrize(
-    ("pass1", "step", "value"),
-    [
-        (0.1, 0, 0.9),  # reached from the start
-        (0.2, 0, 0.9),
-        (0.25, 2.5, 0.875),  # between two validations
-        (0.4, 10, 0.8),  # the first time, not the second
-        (0.45, 27.5, 0.625),
-        (0.6, 30, 0.6),  # never: the last
-    ],
-)
-def test_stopped_where_pass_at_1_is_first_reached(pass1: float, step: float, value: float) -> None:
-    assert early_stopped(TRACE, pass1, "q") == pytest.approx((step, value))
-
-
-def test_no_validation_is_no_stop() -> None:
-    with pytest.raises(ResultError, match="no validations"):
-        early_stopped(TRACE[:0], 0.3, "q")
-
-
-def write_trace(out: Path, method: str, seed: int, rows: list[tuple[int, float, float]]) -> None:
-    folder = write_run(out, method, seed, np.full(4, 0.5))
-    lines = [f'{{"step": {step}, "val/pass@1": {p}, "val/pass@128": {q}}}\n' for step, p, q in rows]
-    (folder / "metrics.jsonl").write_text("".join(['{"step": 1, "reward": 0.5}\n', *lines]))
-
-
-def test_a_method_that_is_grpo_stopped_earlier_gains_nothing(tmp_path: Path) -> None:
-    """What lies on GRPO's own path comes out as zero, far above GRPO's end as it may lie."""
-    for seed in range(3):
-        shift = 0.01 * seed
-        write_trace(tmp_path, "grpo", seed, [(0, 0.2, 0.9 + shift), (10, 0.4, 0.7 + shift)])
-        write_trace(tmp_path, "slow", seed, [(0, 0.2, 0.9 + shift), (10, 0.3, 0.8 + shift)])
-        write_trace(tmp_path, "better", seed, [(0, 0.2, 0.9 + shift), (10, 0.3, 0.85 + shift)])
-    write_trace(tmp_path, "alone", 7, [(0, 0.2, 0.9)])
-    results = load("demo", tmp_path)
-    slow, better = (against_early_stopping(results, method, 128) for method in ("slow", "better"))
-    assert (slow["mean"], slow["step"], slow["seeds"]) == pytest.approx((0, 5, 3), abs=1e-12)
-    assert (better["low"], better["high"]) == pytest.approx((0.05, 0.05))
-    with pytest.raises(NotRun, match="no seed in common"):
-        against_early_stopping(results, "alone", 128)
-    with pytest.raises(ResultError, match="val/pass@1024; run it again"):
-        against_early_stopping(results, "slow", 1024)

@@ -31,6 +31,17 @@ def test_the_mean_over_late_evaluations_problem_by_problem(tmp_path: Path) -> No
         np.testing.assert_allclose(endpoint.at_endpoint(k)(run), (1 - (1 - c) ** k).mean(axis=0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("c", [0.0, 1e-6, 0.01, 0.3, 1.0])
+def test_area_is_the_mean_of_pass_at_k_over_orders_of_size(tmp_path: Path, c: float) -> None:
+    ks = np.exp(np.linspace(0, np.log(1024), 20_001))
+    mean = np.mean(1 - (1 - c) ** ks)
+    assert endpoint.passk_area(np.array([c]), 1024) == pytest.approx([mean], abs=2e-4)
+    write(tmp_path, "grpo", 0, [c])
+    run = load("demo", tmp_path).of("grpo")[0] if c < 0.9 else None
+    if run is not None:
+        assert endpoint.area_at_endpoint(1024)(run)[0] == pytest.approx(mean, abs=2e-4)
+
+
 def test_spread_is_of_paired_differences_and_shows_no_sign(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rise = [0.01, 0.03, 0.02, 0.06]
     said = []
