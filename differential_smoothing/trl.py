@@ -40,8 +40,8 @@ from differential_smoothing.methods import Method
 from differential_smoothing.rollouts import Rollouts
 from differential_smoothing.training.answer_counts import AnswerCounts
 from differential_smoothing.training.generation import neutral_generation_config, non_neutral_settings
+from differential_smoothing.training.metrics import TermStatistics, group_metrics
 from differential_smoothing.training.monitor import TermMonitor
-from differential_smoothing.training.stepstats import TermStatistics, distinct_correct
 
 if TYPE_CHECKING:
     _AnyGRPOTrainer = GRPOTrainer
@@ -78,11 +78,12 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
     with a loss of its own gets the term beforehand, at the price of one forward pass; with `token` its loss must take
     advantages of shape (B, T).
 
-    Logs besides TRL's metrics: `distinct_correct` (mean over groups of the number of distinct correct answers),
-    `ds_term` and `ds_base` (mean size per row of the method's term and of the advantage without it), `ds_share` (the
-    part of |advantage| that the term makes up: sum |term| / (sum |term| + sum |base|)) and `ds_length_corr`
-    (correlation of the term with completion length over rows that have one). `log_completions` shows the advantages
-    with the term.
+    Logs besides TRL's metrics (`frac_reward_zero_std` among them), as means over groups: `pass@k` for k = 1, 2, 4, … up
+    to the group size, unbiased, and `distinct_correct`, the number of distinct correct answers; with the prefix `eval_`
+    in evaluation, over `num_generations_eval` rollouts. In training `ds_term` and `ds_base` (mean size per row of the
+    method's term and of the advantage without it), `ds_share` (the part of |advantage| that the term makes up:
+    sum |term| / (sum |term| + sum |base|)) and `ds_length_corr` (correlation of the term with completion length over
+    rows that have one). `log_completions` shows the advantages with the term.
 
     Raises ValueError for an unknown method, for TRL arguments that contradict it, for several reward functions without
     `correctness`, and in training for rewards from which it cannot be told what is correct.
@@ -165,7 +166,7 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: Any
     ) -> torch.Tensor:
-        """As TRL's; keeps the gathered rewards, correctness and answers, and logs the distinct correct answers."""
+        """As TRL's; keeps the gathered rewards, correctness and answers, and logs what they say of each group."""
         per_function = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         call: dict[str, Any] = {key: [row[key] for row in inputs] for key in inputs[0] if key not in _NOT_COLUMNS}
         call |= {"prompts": prompts, "completions": completions, "completion_ids": completion_ids_list}
@@ -188,8 +189,8 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         if self.answer_key is not None:
             texts = one_each("answer_key", self.answer_key(**call), len(prompts))
         everyone = gather_object([str(text) for text in texts])
-        found = distinct_correct(correct.tolist(), everyone, size)
-        self._metrics[mode]["distinct_correct"].append(found)
+        for name, value in group_metrics(correct.tolist(), everyone, size).items():
+            self._metrics[mode][name].append(value)
         rewards = rewards.masked_fill(per_function.isnan().all(dim=1), torch.nan)
         self._scored = {"rewards": rewards, "correct": correct, "answers": answer_ids(everyone)}
         if self.answer_counts is not None and mode == "train":

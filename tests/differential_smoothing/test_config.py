@@ -12,6 +12,7 @@ from transformers import HfArgumentParser
 
 from differential_smoothing import methods
 from differential_smoothing.config import OPTIONS, DSGRPOConfig
+from differential_smoothing.methods import BASES
 from differential_smoothing.trl import DSGRPOTrainer
 from rl.training.bridge import steps
 
@@ -51,6 +52,19 @@ def test_fields_are_the_options(fields: dict[str, Any], options: dict[str, Any],
     np.testing.assert_array_equal(found, step(tmp_path, plain, method=methods.get("ds-grpo", **options)))
 
 
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("road", [{}, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}], ids=str)
+def test_the_term_is_added_to_the_base_that_is_named(base: str, road: dict[str, Any], tmp_path: Path) -> None:
+    """Steps are linear in the advantages: with the term less without it is the same on every base."""
+    with_term = step(tmp_path, config(tmp_path, gamma_p=0.3, gamma_n=0.1, base=base, **road))
+    alone = step(tmp_path, config(tmp_path, base=base, **road))
+    on_grpo = step(tmp_path, config(tmp_path, gamma_p=0.3, gamma_n=0.1)) - step(tmp_path, config(tmp_path))
+    np.testing.assert_allclose(with_term - alone, on_grpo, rtol=0, atol=1e-6)
+    if base != "dr-grpo":  # that method has a loss of its own besides
+        plain = WORLD.settings(tmp_path, per_device_train_batch_size=8, max_steps=1)
+        np.testing.assert_allclose(alone, step(tmp_path, plain, method=base), rtol=0, atol=1e-6)
+
+
 def test_without_gammas_it_is_grpo(tmp_path: Path) -> None:
     plain = WORLD.settings(tmp_path, per_device_train_batch_size=8, max_steps=1)
     np.testing.assert_array_equal(step(tmp_path, config(tmp_path)), step(tmp_path, plain, method="grpo"))
@@ -74,6 +88,7 @@ def test_command_lines_and_saved_arguments_see_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"base": "maxrl", "apply_to": "reward"}, "base='maxrl' cannot go with apply_to='reward'"),
         ({"gamma_p": -1.0}, "gamma_p=-1.0 must be a finite number >= 0"),
         ({"apply_to": "loss"}, "apply_to='loss' must be one of advantage, reward"),
         ({"logprob_aggregation": "max"}, "logprob_aggregation='max' must be one of"),

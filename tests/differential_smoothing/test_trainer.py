@@ -102,7 +102,7 @@ def test_without_a_term_it_is_trl_bit_for_bit(method: Method, tmp_path: Path) ->
         assert {key: mine[key] for key in row if key not in clocks} == {
             key: value for key, value in row.items() if key not in clocks
         }
-        assert set(mine) - set(row) <= {"distinct_correct"}
+        assert set(mine) - set(row) <= {"distinct_correct", "pass@1", "pass@2", "pass@4"}
     assert generated(tmp_path, DSGRPOTrainer, method=PLAIN)[0] != theirs
 
 
@@ -127,6 +127,39 @@ def test_nothing_is_applied_in_evaluation(method: Method, iterations: int, tmp_p
         losses.append(trainer.evaluate())
     assert losses[0]["eval_loss"] == losses[1]["eval_loss"]
     assert losses[0]["eval_distinct_correct"] == 2.0
+
+
+def test_evaluation_logs_pass_at_k_over_its_own_number_of_samples(tmp_path: Path) -> None:
+    """One prompt, eight samples, where training takes four: three correct ones of two kinds."""
+    samples = [0, 0, 3, 4, 1, 3, 4, 4]
+    args = WORLD.settings(
+        tmp_path, eval_strategy="steps", per_device_eval_batch_size=8, num_generations_eval=8, max_steps=1
+    )
+    trainer = WORLD.trainer(
+        args,
+        method=PLAIN,
+        eval_dataset=Dataset.from_dict({"prompt": ["<bos>"]}),
+        rollout_func=WORLD.handed_in([samples]),
+    )
+    found = trainer.evaluate()
+    for k in (1, 2, 4, 8):
+        wanted = 1 - math.comb(5, k) / math.comb(8, k)
+        assert found[f"eval_pass@{k}"] == pytest.approx(wanted, abs=1e-12)
+    assert found["eval_distinct_correct"] == 2.0
+    assert found["eval_frac_reward_zero_std"] == 0.0
+    assert not [name for name in found if "pass@" in name and not name.startswith("eval_")]
+
+
+def test_training_logs_pass_at_k_and_groups_without_spread(tmp_path: Path) -> None:
+    """Two groups: two of four correct; all four correct."""
+    settings = {"logging_strategy": "steps", "logging_steps": 1, "per_device_train_batch_size": 8}
+    args = WORLD.settings(tmp_path, max_steps=1, **settings)
+    trainer = WORLD.trainer(args, rollout_func=WORLD.handed_in([[0, 3, 1, 4, 0, 1, 2, 0]]), method=PLAIN)
+    trainer.train()
+    row = trainer.state.log_history[0]
+    assert [row[f"pass@{k}"] for k in (1, 2, 4)] == pytest.approx([(0.5 + 1) / 2, (1 - 1 / 6 + 1) / 2, 1.0])
+    assert row["distinct_correct"] == (2 + 3) / 2
+    assert row["frac_reward_zero_std"] == 0.5
 
 
 def spied(method: Method) -> tuple[Method, list[Rollouts]]:
@@ -239,6 +272,22 @@ def test_logged_numbers(tmp_path: Path) -> None:
     assert math.isfinite(row["entropy"])
 
 
+@pytest.mark.parametrize("base", ["maxrl", "dr-grpo"])
+def test_the_term_is_measured_beside_the_base_that_it_is_added_to(base: str, tmp_path: Path) -> None:
+    settings = {"logging_strategy": "steps", "logging_steps": 1, "per_device_train_batch_size": 4}
+    args = WORLD.settings(tmp_path, max_steps=1, gradient_accumulation_steps=2, **settings)
+    method = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, base=base)
+    trainer = WORLD.trainer(args, rollout_func=WORLD.handed_in([BATCH]), method=method)
+    trainer.train()
+    row = trainer.state.log_history[0]
+    good = np.array(WORLD.correct)[BATCH].reshape(2, 4)
+    accuracy = good.mean(axis=1, keepdims=True)
+    wanted = (good - accuracy) / (accuracy + 1e-6 if base == "maxrl" else 1.0)
+    assert row["ds_base"] == pytest.approx(np.abs(wanted).mean(), abs=1e-6)
+    term = np.where(good.ravel(), -0.3, 0.2) * np.log(WORLD.p0)[BATCH]
+    assert row["ds_term"] == pytest.approx(np.abs(term).mean(), abs=1e-6)
+
+
 def test_answers_decide_what_is_distinct(tmp_path: Path) -> None:
     args = WORLD.settings(
         tmp_path, per_device_train_batch_size=len(BATCH), max_steps=1, logging_strategy="steps", logging_steps=1
@@ -336,7 +385,8 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     two: dict[str, Any] = json.loads((tmp_path / "two" / "two.json").read_text())
     assert set(two) == set(one)
     for name, found in one.items():
-        assert np.abs(np.array(found["theta"]) - np.log(WORLD.p0)).max() > 1e-2
+        if name != "evaluation":
+            assert np.abs(np.array(found["theta"]) - np.log(WORLD.p0)).max() > 1e-2
         for key, values in found.items():
             np.testing.assert_allclose(two[name][key], values, rtol=0, atol=2e-6, err_msg=f"{name} {key}")
 

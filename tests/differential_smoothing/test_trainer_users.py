@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import pytest
 import torch
 from datasets import Dataset
 from stepping import BATCH, WORLD, first_step
-from trl import GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer
 
 from differential_smoothing import methods
 from differential_smoothing.methods import Method
 from differential_smoothing.training.monitor import FIRST
-from differential_smoothing.trl import DSGRPOTrainer
+from differential_smoothing.trl import DifferentialSmoothingMixin, DSGRPOConfig, DSGRPOTrainer
 from rl.training.bridge import steps
 
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
@@ -86,6 +87,81 @@ def test_the_term_is_added_last(kind: Any, method: Method, road: dict[str, Any],
     """2 base + term, in either order of base classes and by every road: steps are linear in the advantages."""
     wanted = first_step(tmp_path, method) + first_step(tmp_path, GRPO)
     np.testing.assert_allclose(first_step(tmp_path, method, kind=kind, **road), wanted, rtol=0, atol=2e-6)
+
+
+class TheirTrainer(GRPOTrainer):
+    """Somebody's trainer: an argument of its own, other advantages, a loss that reads them before the log-probs."""
+
+    def __init__(self, *args: Any, factor: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.factor = factor
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        output = super()._generate_and_score_completions(inputs)
+        return {**output, "advantages": self.factor * output["advantages"]}
+
+    def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
+        return super()._compute_loss(model, {**inputs, "advantages": inputs["advantages"] * 1.0})
+
+
+class Mine(DifferentialSmoothingMixin, TheirTrainer):
+    pass
+
+
+@pytest.mark.parametrize("method", [PLAIN, CENTERED, TOKEN], ids=lambda m: m.name)
+@pytest.mark.parametrize("road", ROADS, ids=str)
+def test_the_mixin_brings_the_term_to_anybodys_trainer(method: Method, road: dict[str, Any], tmp_path: Path) -> None:
+    """2 base + term, with a loss of its own."""
+    wanted = first_step(tmp_path, method) + first_step(tmp_path, GRPO)
+    found = first_step(tmp_path, method, kind=Mine, trainer={"factor": 2.0}, **road)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("road", ROADS, ids=str)
+def test_the_mixin_brings_the_term_to_a_trainer_of_trls(road: dict[str, Any], tmp_path: Path) -> None:
+    """GMPO has a loss of its own; its on-policy step is that of the mean of all tokens of a sequence."""
+    gmpo = pytest.importorskip("trl.experimental.gmpo")
+
+    class SmoothedGMPO(DifferentialSmoothingMixin, gmpo.GMPOTrainer):
+        pass
+
+    def sized(method: Method, kind: type[GRPOTrainer], **settings: Any) -> np.ndarray:
+        return first_step(tmp_path, method, kind=kind, loss_type="grpo", **settings)
+
+    found, plain = sized(PLAIN, SmoothedGMPO, **road), sized(GRPO, SmoothedGMPO, **road)
+    np.testing.assert_allclose(found, sized(PLAIN, DSGRPOTrainer), rtol=0, atol=2e-6)
+    assert np.abs(found - plain).max() > 1e-2
+
+
+def test_a_mixin_that_comes_too_late_is_an_error() -> None:
+    with pytest.raises(TypeError, match="Late: DifferentialSmoothingMixin must come before a trainer"):
+
+        class Late(TheirTrainer, DifferentialSmoothingMixin):
+            pass
+
+    with pytest.raises(TypeError, match="Alone: DifferentialSmoothingMixin must come before a trainer"):
+
+        class Alone(DifferentialSmoothingMixin):
+            pass
+
+
+def test_fields_of_the_term_go_with_anybodys_arguments(tmp_path: Path) -> None:
+    """Their class first: its defaults stay."""
+
+    @dataclass
+    class TheirConfig(GRPOConfig):
+        epsilon: float = 0.4
+
+    @dataclass
+    class MyConfig(TheirConfig, DSGRPOConfig):
+        pass
+
+    plain = WORLD.settings(tmp_path, per_device_train_batch_size=len(BATCH), loss_type="dapo", max_steps=1)
+    names = {field.name for field in fields(GRPOConfig) if field.init} - {"epsilon", "generation_batch_size"}
+    args = MyConfig(**{name: getattr(plain, name) for name in names}, gamma_p=0.3, gamma_n=0.2)
+    assert args.epsilon == 0.4
+    found = steps(WORLD.trainer(args, Mine, rollout_func=WORLD.handed_in([BATCH])))[0]
+    np.testing.assert_allclose(found, first_step(tmp_path, PLAIN), rtol=0, atol=1e-6)
 
 
 def rewards(right: float, wrong: float) -> Callable[..., list[float]]:

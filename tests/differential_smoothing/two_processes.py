@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from datasets import Dataset
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -35,6 +36,7 @@ CASES = {
     "centered": (methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2), "dr_grpo", 1),
     "reward": (methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2, apply_to="reward"), "dapo", 1),
     "centered-token": (methods.get("ds-grpo-centered", gamma_p=0.3, logprob_aggregation="token"), "dapo", 1),
+    "maxrl": (methods.get("ds-grpo", gamma_p=0.3, base="maxrl"), "dapo", 1),
     "mixed-groups": (methods.get("ds-grpo", gamma_p=0.3, zero_variance_groups="zero"), "dr_grpo", 1),
     "logprob": (methods.get("logprob-bonus", gamma=0.3), "dapo", 1),
     "darling": (methods.get("darling"), "dapo", 1),
@@ -64,9 +66,15 @@ def train_all(folder: Path, processes: int) -> dict[str, dict[str, list[float]]]
             "theta": np.asarray(trainer.accelerator.unwrap_model(trainer.model).theta.detach()).tolist(),
             **{
                 key: [row[key] for row in rows if key in row]
-                for key in ("ds_share", "ds_length_corr", "distinct_correct")
+                for key in ("ds_share", "ds_length_corr", "distinct_correct", "pass@1", "pass@2", "pass@4")
             },
         }
+    args = world.settings(folder / "evaluation", max_steps=1, per_device_eval_batch_size=len(BATCHES[0]) // processes)
+    prompts = Dataset.from_dict({"prompt": ["<bos>"] * 3})
+    rollouts = world.handed_in(BATCHES)
+    logged = world.trainer(args, rollout_func=rollouts, eval_dataset=prompts, method="ds-grpo").evaluate()
+    names = ("eval_pass@1", "eval_pass@2", "eval_pass@4", "eval_distinct_correct")
+    found["evaluation"] = {name: [logged[name]] for name in names}
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a method's term did to the advantages, and how many correct answers a group holds: numbers for the log."""
+"""Numbers for the log: what a method's term did to the advantages, and what groups hold of correct answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+
+from differential_smoothing.passk import pass_at_k
+from differential_smoothing.rollouts import CORRECT, UNSCORABLE
 
 
 class TermStatistics:
@@ -63,7 +66,18 @@ class TermStatistics:
         }
 
 
-def distinct_correct(correct: Sequence[int], answers: Sequence[str], group_size: int) -> float:
-    """The mean over groups of the number of distinct answers among correct rollouts; rows of a group stand together."""
-    seen = {(row // group_size, answers[row]) for row, code in enumerate(correct) if code == 1}
-    return len(seen) / (len(correct) // group_size)
+def group_metrics(correct: Sequence[int], answers: Sequence[str], group_size: int) -> dict[str, float]:
+    """What the groups of a batch, whose rows stand together, say of correctness: means over groups.
+
+    `distinct_correct`: the number of distinct answers among correct rollouts. `pass@k` for k = 1, 2, 4, … up to the
+    group size: the unbiased estimate; unscorable rollouts do not count, and a group with fewer than k others has none.
+    """
+    seen = {(row // group_size, answers[row]) for row, code in enumerate(correct) if code == CORRECT}
+    groups = [correct[start : start + group_size] for start in range(0, len(correct), group_size)]
+    found = {"distinct_correct": len(seen) / len(groups)}
+    tallies = [(len(group) - group.count(UNSCORABLE), group.count(CORRECT)) for group in groups]
+    for k in (2**power for power in range(group_size.bit_length())):
+        estimates = [pass_at_k(n, c, k) for n, c in tallies if n >= k]
+        if estimates:
+            found[f"pass@{k}"] = math.fsum(estimates) / len(estimates)
+    return found
