@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import json
 import re
-import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 T = TypeVar("T")
 
@@ -83,57 +83,81 @@ def _listed(folder: Path, pattern: str) -> str:
 def build(cls: type[T], values: Any, place: str) -> T:
     """Make the dataclass `cls` from a mapping; every field without a default must be there, and no other key.
 
-    Raises ConfigError naming the place (`train.steps`) for a wrong or missing key, a wrong type, or a value that the
-    class itself refuses.
+    Types are taken strictly (a number in quotes is a text). Raises ConfigError naming the place (`train.steps`) for a
+    wrong or missing key, a wrong type, or a value that the class itself refuses.
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{place}: wanted settings, got {values!r}")
-    hints = get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in fields:
-            raise ConfigError(f"{place}.{key}: no such setting{nearest(str(key), fields)}")
-    for name, field in fields.items():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            raise ConfigError(f"{place}.{name}: is missing")
-    made = {key: convert(value, hints[key], f"{place}.{key}") for key, value in values.items()}
     try:
-        return cls(**made)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"{place}.{error}") from None
+        made: T = _adapter(cls).validate_json(json.dumps(values, default=str))
+        return made
+    except ValidationError as error:
+        # a misspelled key is missing under its right name too: what is spelled wrong comes first
+        found = min(error.errors(), key=lambda one: one["type"] != "unexpected_keyword_argument")
+    raise ConfigError(_sentence(cls, found, place)) from None
 
 
-def convert(value: Any, wanted: Any, place: str) -> Any:
-    """`value` as the type `wanted`: int, float, bool, str, None, Literal, tuple, dict, dataclass, a union with None."""
-    origin = get_origin(wanted)
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in get_args(wanted):
-            return None
-        [inner] = [kind for kind in get_args(wanted) if kind is not type(None)]
-        return convert(value, inner, place)
-    if origin is Literal:
-        if value not in get_args(wanted):
-            raise ConfigError(f"{place}: {value!r} is not possible{nearest(str(value), map(str, get_args(wanted)))}")
-        return value
-    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        return build(wanted, value, place)
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(convert(item, get_args(wanted)[0], place) for item in value)
-    if origin is dict and isinstance(value, Mapping):
-        return {str(key): item for key, item in value.items()}
-    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ConfigError(f"{place}: {value!r} is not finite")
-        return float(value)
-    if wanted is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if wanted in (int, bool, str) and type(value) is wanted:
-        return value
-    name = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(wanted)
-    raise ConfigError(f"{place}: {value!r} is not {name or ('a list' if origin is tuple else 'a mapping')}")
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    _make_strict(cls)
+    return TypeAdapter(cls)
+
+
+def _make_strict(kind: Any) -> None:
+    """No unknown keys, no conversions, no infinities: in `kind`, if it is a dataclass, and in all that it holds."""
+    for inner in get_args(kind):
+        _make_strict(inner)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))(kind)
+        for hint in get_type_hints(kind).values():
+            _make_strict(hint)
+
+
+_WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+    "tuple": "a list",
+    "dict": "a mapping",
+}
+
+
+def _sentence(cls: type, error: Any, place: str) -> str:
+    """One line for an error of pydantic: the place, what is wrong there, and the nearest right word."""
+    *above, key = error["loc"] or ("",)
+    where = ".".join([place, *map(str, error["loc"])])
+    kind: Any = cls
+    for part in above:  # down to the dataclass that holds the key; items of lists have none of their own
+        kind = next(iter(_dataclasses(get_type_hints(kind)[part])), kind) if isinstance(part, str) else kind
+    hints = get_type_hints(kind)
+    value = error["input"]
+    match error["type"]:
+        case "missing":
+            return f"{where}: is missing"
+        case "unexpected_keyword_argument":
+            return f"{where}: no such setting{nearest(str(key), hints)}"
+        case "value_error":
+            said = error["ctx"]["error"]
+            return str(said) if isinstance(said, ConfigError) else f"{where}.{said}"
+        case "literal_error":
+            return f"{where}: {value!r} is not possible{nearest(str(value), map(str, _choices(hints[key])))}"
+        case "finite_number":
+            return f"{where}: {value!r} is not finite"
+        case "int_type" if isinstance(value, float) and value.is_integer():
+            return f"{where}: write {int(value)}, not {value!r}"
+        case other:
+            wanted = _WANTED.get(other.partition("_")[0], "possible")
+            return f"{where}: {value!r} is not {wanted}"
+
+
+def _choices(kind: Any) -> list[Any]:
+    """The values of a Literal, alone or in a union."""
+    inner = get_args(kind)
+    return list(inner) if get_origin(kind) is Literal else [value for one in inner for value in _choices(one)]
+
+
+def _dataclasses(kind: Any) -> list[type]:
+    return [one for one in (kind, *get_args(kind)) if dataclasses.is_dataclass(one) and isinstance(one, type)]
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
