@@ -24,14 +24,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from repro.manifest import ROOT
 from rl import tasks
+from rl.experiments.bases import present
 from rl.experiments.config import ConfigError, Experiment, load
 from rl.experiments.model_config import CheckpointConfig
 from rl.experiments.yaml_loader import nearest
-from rl.models.pretrained import present
 from rl.tasks._rows import Data
 
 PEAK = 312e12  # FLOP/s in bfloat16 of an A100; an H100 has three times as many
@@ -107,6 +105,8 @@ def missing(config: Experiment, packages: bool = True) -> list[str]:
     if needs is None:
         return []
     lacks = []
+    import torch
+
     have = torch.cuda.device_count()
     if have < needs.gpus:
         lacks.append(f"{needs.gpus} GPUs ({have} here)")

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import IO
 
 from rl.experiments import runs
+from rl.experiments.bases import base_folder
 from rl.experiments.config import ConfigError, Experiment, load
+from rl.experiments.identity import eval_key, is_done, source_key
 from rl.experiments.progress import Display, duration
 from rl.experiments.yaml_loader import parse
-from rl.models.from_scratch import base_folder
 from rl.plan import refusal
 
 POLL = 0.2  # seconds
@@ -58,18 +59,15 @@ def jobs_for(
     config: Experiment, path: Path, methods: Sequence[str], seeds: Sequence[int], out: Path, sets: Sequence[str]
 ) -> list[Job]:
     """All commands of a sweep in the order of their start: bases, then method by method, each with its evaluation."""
-    # both know by which source they are stale; imported here, where it is known that the request is right
-    from rl import evaluate, train
-
     common = ("--out", str(out), *(word for assignment in sets for word in ("--set", assignment)))
-    sources = {method: train.source_key(config, method) for method in methods}
+    sources = {method: source_key(config, method) for method in methods}
 
     def evaluated(method: str, seed: int, model: Path) -> bool:
         folder = runs.folder_of(out, config.name, seed, method)
         if not any(model.glob("*.safetensors")):
             return False
-        key = evaluate.eval_key(config.record(method), seed, runs.weights(model))
-        return evaluate.is_done(folder, "heldout", key)
+        key = eval_key(config.record(method), seed, runs.weights(model))
+        return is_done(folder, "heldout", key)
 
     found = []
     for seed in seeds:

@@ -8,12 +8,16 @@ result under a new name would be wrong.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from differential_smoothing.methods import METHODS, PRESETS, Method
 from repro.manifest import ROOT, versions
 from repro.sources import closure, code_of
+from rl.experiments import runs
+from rl.experiments.config import Experiment
 from rl.tasks import TASKS
 
 TABLES = {"rl.tasks": ("TASKS",), "differential_smoothing.methods.registry": ("METHODS", "PRESETS")}
@@ -43,6 +47,28 @@ def code_key(modules: Iterable[str], task: str, method: Method | None = None, ro
         text = code_of(path.read_text(encoding="utf-8"), tables.get(name, ()))
         total.update(f"{name}\0{text}\0".encode())
     return total.hexdigest()
+
+
+def source_key(config: Experiment, name: str) -> str:
+    """The hash of the code and the package versions that decide a run of the method `name`."""
+    return code_key(["rl.training.run"], config.task.name, config.method(name))
+
+
+def is_done(folder: Path, split: str, key: str) -> bool:
+    """Whether `folder` holds this very evaluation, `key` being its `eval_key`."""
+    found = runs.read_json(folder / f"eval-{split}.json")
+    return found.get("key") == key and (folder / f"eval-{split}.parquet").is_file()
+
+
+def eval_key(record: dict[str, Any], seed: int, weights: str) -> str:
+    """The hash of all that decides an evaluation: settings, seed, code and the model's weights."""
+    words = [
+        json.dumps(record, sort_keys=True),
+        str(seed),
+        weights,
+        code_key(["rl.evaluation.run"], record["task"]["name"]),
+    ]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
 def _modules(method: Method) -> set[str]:

@@ -7,8 +7,6 @@ again. Its folder is an ordinary Hugging Face checkpoint in safetensors.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import os
 import shutil
@@ -17,7 +15,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
@@ -27,6 +25,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from repro.files import write_json
 from repro.manifest import manifest
 from rl import tasks
+from rl.experiments.bases import HasBase, base_folder
 from rl.experiments.model_config import BaseConfig, CheckpointConfig
 from rl.experiments.progress import Display
 from rl.models import pretrained
@@ -36,22 +35,6 @@ from rl.models.supervised import IGNORED, Examples
 # AutoTokenizer rebuilds the tokenizer of any model of type qwen2 as Qwen's own and splits numbers into digits, whatever
 # class the folder names; not so if the folder has an auto_map, which it then ignores unless told to trust its code.
 _AUTO_MAP = {"AutoTokenizer": ["PreTrainedTokenizerFast", None]}
-
-# Part of the cache key: raise it when the same settings would give another model.
-_RECIPE = 1
-
-
-class HasBase(Protocol):
-    """What `base_model` needs of an experiment."""
-
-    @property
-    def scale(self) -> str: ...
-
-    @property
-    def task(self) -> Any: ...
-
-    @property
-    def base(self) -> BaseConfig | CheckpointConfig: ...
 
 
 def make_tokenizer(symbols: list[str]) -> PreTrainedTokenizerFast:
@@ -148,23 +131,6 @@ def supervise(
         show(step + 1, losses[-1])
     tail = losses[-max(1, len(losses) // 10) :]
     return sum(tail) / len(tail)
-
-
-def _key(config: HasBase, seed: int) -> str:
-    parts = {
-        "task": dataclasses.asdict(config.task),
-        "base": dataclasses.asdict(config.base),
-        "seed": seed,
-        "recipe": _RECIPE,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def base_folder(config: HasBase, seed: int, out: Path) -> Path:
-    """Where the base model of this task, these settings and this seed lies, made or not."""
-    if isinstance(config.base, CheckpointConfig):
-        return pretrained.folder_of(config.base, out)
-    return out / "bases" / f"{config.task.name}-{_key(config, seed)}"
 
 
 def base_model(config: HasBase, seed: int, out: Path) -> Path:

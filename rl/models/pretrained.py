@@ -6,8 +6,6 @@ Only JSON, text, templates and safetensors are taken of it, never pickles; code 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
 import shutil
 import tempfile
@@ -21,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.files import write_json
 from repro.manifest import manifest
+from rl.experiments.bases import pretrained_folder
 from rl.experiments.model_config import CheckpointConfig
 from rl.tasks._rows import say_left_out
 
@@ -31,19 +30,12 @@ SAFELY: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 T = TypeVar("T")
 
 
-def folder_of(checkpoint: CheckpointConfig, out: Path) -> Path:
-    """Where `fetch` puts the checkpoint; the same for all seeds, and whatever is trained of it."""
-    where = [str(checkpoint.local.resolve())] if checkpoint.local else [checkpoint.model, checkpoint.revision]
-    key = hashlib.sha256(json.dumps(where).encode()).hexdigest()[:16]
-    return out / "bases" / f"{Path(checkpoint.model).name}-{key}"
-
-
 def fetch(checkpoint: CheckpointConfig, out: Path) -> Path:
     """The folder of the checkpoint under `out`, its files being links; fetched now unless it is there.
 
     Raises ValueError if there are no safetensors, OSError if the hub cannot be reached.
     """
-    folder = folder_of(checkpoint, out)
+    folder = pretrained_folder(checkpoint, out)
     if (folder / "manifest.json").exists():
         return folder
     started = time.time()
@@ -67,16 +59,6 @@ def fetch(checkpoint: CheckpointConfig, out: Path) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
-
-
-def present(checkpoint: CheckpointConfig) -> bool:
-    """Whether the checkpoint lies on this machine: as a folder, or with its weights in the hub's cache."""
-    if checkpoint.local:
-        return True
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(checkpoint.model, "config.json", revision=checkpoint.revision)
-    return isinstance(found, str) and any(Path(found).parent.glob("*.safetensors"))
 
 
 def _download(checkpoint: CheckpointConfig) -> Path:

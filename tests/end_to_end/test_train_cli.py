@@ -20,6 +20,7 @@ from rl import train
 from rl.analysis.results import load
 from rl.experiments.config import load as read
 from rl.experiments.runs import Metrics, folder_of
+from rl.training import run
 from rl.training.resume import stream
 
 
@@ -89,7 +90,7 @@ def test_gpu_experiment_walked_with_a_small_model(name: str, tmp_path: Path) -> 
     small += ["train.num_generations=4", "train.save_every=1", "train.validate_every=2"]
     config = read(ROOT / "rl" / "experiments" / "gpu" / f"{name}.yaml", small)
     assert (config.scale, config.train.bf16) == ("gpu", True)
-    train.train(config, "ds-grpo-centered", 0, tmp_path)
+    run.train(config, "ds-grpo-centered", 0, tmp_path)
     folder = folder_of(tmp_path, config.name, 0, "ds-grpo-centered")
     assert [row["step"] for row in Metrics(folder / "metrics.jsonl").rows()] == [0, 1, 2]
     weights = AutoModelForCausalLM.from_pretrained(folder / "model").state_dict()
@@ -102,7 +103,7 @@ def test_leakfree_experiment_walked_with_a_small_model(name: str, tmp_path: Path
     small += ["base={layers: 1, width: 32, heads: 2, feedforward: 64, steps: 20, batch: 32, warmup: 5}"]
     small += ["train.num_generations=4", "train.save_every=1", "train.validate_every=3"]
     config = read(ROOT / "rl" / "experiments" / "cpu" / f"{name}-leakfree.yaml", small)
-    train.train(config, "ds-grpo", 0, tmp_path)
+    run.train(config, "ds-grpo", 0, tmp_path)
     folder = folder_of(tmp_path, f"{name}-leakfree", 0, "ds-grpo")
     assert [row["step"] for row in Metrics(folder / "metrics.jsonl").rows()] == [0, 1, 2, 3]
 

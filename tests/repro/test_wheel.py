@@ -99,7 +99,7 @@ from repro.manifest import ROOT
 from repro.sources import closure
 from rl.experiments.config import load
 from rl.plan import experiments
-from rl.train import source_key
+from rl.experiments.identity import source_key
 config = load(ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml", ["train.steps=3"])
 found = [str(path.relative_to(ROOT)) for path in closure(["rl.train", "theory.verify", "figures.draw"])]
 names = [one.name for scale in ("cpu", "gpu", "paper") for one in experiments(scale).values()]

@@ -17,6 +17,7 @@ from repro.manifest import ROOT, missing_fields
 from rl import evaluate as command
 from rl import tasks
 from rl.evaluation.grading import judged, outside, per_problem, upper_bound
+from rl.evaluation.run import evaluate
 from rl.evaluation.sampled import Completion
 from rl.experiments import runs
 from rl.experiments.config import Experiment, load
@@ -50,8 +51,8 @@ def test_exact_and_sampled_agree(config: Experiment, out: Path) -> None:
     problems = task.splits(config.task)["heldout"][:12]
     model, n = base_model(config, 0, out), 1024
     settings = dataclasses.replace(config.evaluate, samples=n)
-    exact = command.evaluate(model, task, problems, settings, seed=0)
-    sampled = command.evaluate(model, task, problems, dataclasses.replace(settings, mode="sampled"), seed=1)
+    exact = evaluate(model, task, problems, settings, seed=0)
+    sampled = evaluate(model, task, problems, dataclasses.replace(settings, mode="sampled"), seed=1)
     assert list(exact.problems["problem"]) == list(sampled.problems["problem"])
     # outside is bounded from the exact evaluation's own samples, which are not those of the sampled one
     assert exact.samples is not None
@@ -68,7 +69,7 @@ def test_exact_and_sampled_agree(config: Experiment, out: Path) -> None:
     assert abs(sampled.summary["logp_correct"] - exact.summary["logp_correct"]) < 0.5
 
     hotter = dataclasses.replace(settings, mode="sampled", temperature=2.0)
-    other = command.evaluate(model, task, problems, hotter, seed=1)
+    other = evaluate(model, task, problems, hotter, seed=1)
     assert (other.problems["C"] < c - 4 * spread).any()  # another distribution is noticed
 
 

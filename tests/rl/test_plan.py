@@ -14,7 +14,7 @@ from rl import plan, sweep
 from rl.experiments.config import Experiment, load
 from rl.experiments.model_config import CheckpointConfig, LoraSettings
 from rl.plan import cost, data_of, experiments, missing, refusal
-from rl.train import grpo_config
+from rl.training.run import grpo_config
 
 PAPER = {one.name: one for one in experiments("paper").values()}
 MODELS = {

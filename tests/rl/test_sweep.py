@@ -12,11 +12,12 @@ from accelerate.commands.launch import launch_command_parser
 
 from repro.files import write_json
 from repro.manifest import ROOT
-from rl import evaluate, sweep, train
+from rl import sweep
 from rl.experiments import runs
+from rl.experiments.bases import base_folder
 from rl.experiments.config import load
+from rl.experiments.identity import eval_key, source_key
 from rl.experiments.progress import Display, duration
-from rl.models.from_scratch import base_folder
 from rl.sweep import Job, jobs_for, run_jobs
 
 CPU = ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml"
@@ -155,13 +156,13 @@ def test_done_follows_settings_source_and_weights(tmp_path: Path, monkeypatch: p
 
     folder = runs.folder_of(tmp_path, "countdown", 0, "grpo")
     folder.mkdir(parents=True)
-    runs.begin(folder, config.record("grpo"), 0, train.source_key(config, "grpo"), tmp_path / "earlier")
+    runs.begin(folder, config.record("grpo"), 0, source_key(config, "grpo"), tmp_path / "earlier")
     write_json(folder / "manifest.json", {})
     (folder / "model").mkdir()
     (folder / "model" / "model.safetensors").write_bytes(b"trained")
     assert state() == [True, False, True, False]
 
-    key = evaluate.eval_key(config.record("grpo"), 0, runs.weights(folder / "model"))
+    key = eval_key(config.record("grpo"), 0, runs.weights(folder / "model"))
     write_json(folder / "eval-heldout.json", {"key": key})
     (folder / "eval-heldout.parquet").touch()
     assert state() == [True, False, True, True]

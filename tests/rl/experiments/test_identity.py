@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from differential_smoothing import methods
 from repro.manifest import ROOT
 from repro.sources import code_of
-from rl.evaluate import eval_key
 from rl.experiments.config import load
-from rl.experiments.identity import code_key
+from rl.experiments.identity import code_key, eval_key, source_key
 from rl.tasks import TASKS
-from rl.train import source_key
 
 Change = Callable[[str], str]
 

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from repro.manifest import ROOT
 from rl import tasks
-from rl.evaluate import evaluate
+from rl.evaluation.run import evaluate
 from rl.experiments.config import load
 from rl.models import from_scratch
 from rl.tasks import _linear_routes, linear

@@ -19,8 +19,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.manifest import ROOT
 from rl import tasks
-from rl.evaluate import evaluate
 from rl.evaluation.exact import evaluate_exact
+from rl.evaluation.run import evaluate
 from rl.evaluation.sampled import Sampling, complete
 from rl.experiments.config import load
 from rl.models import from_scratch
