@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from repro.manifest import ROOT
-from rl.analysis import verdicts
+from rl.analysis import protocol, verdicts
 from rl.analysis.comparisons import (
     Quantity,
     column,
@@ -26,13 +27,17 @@ from rl.analysis.comparisons import (
     pass_at,
     samples_to_reach,
 )
+from rl.analysis.early_stopping import at_equal_pass1
+from rl.analysis.endpoint import area_at_endpoint, at_endpoint
 from rl.analysis.results import NotRun, Results, load, sweep_command
+from rl.analysis.statistics import holm
 from rl.analysis.verdicts import Status, Verdict
 from rl.experiments.yaml_loader import ConfigError, build, nearest, parse
 
 PATH = Path(__file__).with_name("claims.yaml")
 MAIN = "countdown"  # the experiment that another one can stand in for, such as its quick version
 HEADLINES = 5  # rows that the README has room for
+LEVEL = 0.05  # of the tests of a family
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,15 @@ class Measured:
     label: str
     margin: float | None = None
 
-    @property
-    def of(self) -> Quantity:
-        """The values of a run, one a problem: `pass@K`, else the column of that name."""
-        k = re.fullmatch(r"pass@(\d+)", self.name)
-        return pass_at(int(k[1])) if k else column(self.name)
+    def of(self, at: str = "last step") -> Quantity:
+        """The values of a run, one a problem: `pass@K`, `area@K` (of the last fifth alone), else a column's."""
+        parts = re.fullmatch(r"(pass|area)@(\d+)", self.name)
+        if parts is None:
+            return column(self.name)
+        k = int(parts[2])
+        if parts[1] == "area":
+            return area_at_endpoint(k)
+        return at_endpoint(k) if at == "last fifth" else pass_at(k)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,12 @@ class Claim:
     the reference and the method need for the reference's Pass@k. theory: the theorems hold. not-run: on record only."""
     primary: bool = False
     """Whether its quantities are primary endpoints, named before the runs: their p-values are not corrected."""
+    family: str = ""
+    """Claims of one family are tested together: p-values Holm-adjusted over its claims for each quantity, equality by
+    TOST. Without a family the 95% interval decides."""
+    at: Literal["last step", "last fifth", "equal pass@1"] = "last step"
+    """Where it is measured: last fifth, the mean over evaluations of the last fifth of the steps; equal pass@1, where
+    each method first has the lower of the two final Pass@1 (`rl.analysis.early_stopping`)."""
     experiment: str | None = None
     scale: Literal["cpu", "gpu", "paper"] = "cpu"
     method: str | None = None
@@ -108,6 +123,9 @@ class Estimate:
     over: str
     """Over what the interval is: seeds, or problems where there is a single seed."""
     status: str
+    tests: dict[str, Any] | None = None
+    """Of a claim in a family: p, p_holm, p_equal (TOST), the 90% interval, and where there are values of each problem
+    the intervals of `protocol.compare`."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +179,12 @@ def read(path: Path = PATH) -> Claims:
     for place, name in used:
         if name not in named:
             raise ConfigError(f"{place}: no quantity {name!r}{nearest(str(name), named)}")
+    for family in {claim.family for claim in claims if claim.family}:
+        members = {(claim.experiment, claim.scale, claim.at, claim.kind) for claim in claims if claim.family == family}
+        if len(members) > 1 or "difference" not in next(iter(members)):
+            raise ConfigError(
+                f"claims: those of the family {family!r} are differences of one experiment, alike measured"
+            )
     if sum(bool(claim.headline) for claim in claims) > HEADLINES:
         raise ConfigError(f"claims: more than {HEADLINES} have a headline")
     return Claims(named, tuple(values["compared"]), claims)
@@ -209,6 +233,58 @@ def judge(claim: Claim, quantities: Mapping[str, Measured], results: Results | N
     return replace(not_run, verdict=verdict, estimates=tuple(found))
 
 
+def judge_family(claims: Sequence[Claim], quantities: Mapping[str, Measured], results: Results) -> list[ClaimResult]:
+    """Estimate and judge the claims of one family, which are about one experiment, together."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in dict.fromkeys(name for claim in claims for name in claim.expect):
+        about = [claim for claim in claims if name in claim.expect]
+        there = {method for claim in about for method in (claim.method, claim.reference) if method in _methods(results)}
+        direct = [claim for claim in about if claim.at != "equal pass@1"]
+        values = protocol.measured(results, there, quantities[name].of(direct[0].at)) if direct else {}
+        for claim in about:
+            if {claim.method, claim.reference} <= there:
+                with contextlib.suppress(NotRun):
+                    found[claim.id, name] = _tested(claim, quantities[name], results, values)
+        of_all = {claim.id: found[claim.id, name]["p"] for claim in about if (claim.id, name) in found}
+        adjusted = holm({id_: p for id_, p in of_all.items() if p == p})
+        for id_ in of_all:
+            found[id_, name]["p_holm"] = adjusted.get(id_, math.nan)
+    return [_of_family(claim, quantities, found) for claim in claims]
+
+
+def _methods(results: Results) -> set[str]:
+    return set(results.methods(variants=True))
+
+
+def _tested(claim: Claim, quantity: Measured, results: Results, values: protocol.Values) -> dict[str, Any]:
+    assert claim.method is not None
+    assert claim.reference is not None
+    if claim.at != "equal pass@1":
+        return protocol.compare(values, claim.method, claim.reference, quantity.margin)
+    k = int(quantity.name.removeprefix("pass@"))
+    found = at_equal_pass1(results, claim.method, claim.reference, k)
+    steps = {name: found[name] for name in ("step", "reference_step")}
+    return {**protocol.tests(found["differences"], quantity.margin), **steps}
+
+
+def _of_family(
+    claim: Claim, quantities: Mapping[str, Measured], found: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> ClaimResult:
+    estimates = []
+    for name, expected in claim.expect.items():
+        if (claim.id, name) not in found:
+            return ClaimResult(claim, Verdict.NOT_RUN, claim.command or _sweep(claim))
+        tests = dict(found[claim.id, name])
+        status = verdicts.tested_status(tests["mean"], tests["p_holm"], tests.get("p_equal", math.nan), LEVEL)
+        kept = {key: tests.pop(key) for key in ("mean", "low", "high", "seeds")}
+        label = quantities[name].label
+        more = {"over": "seeds", "status": status, "tests": _finite(tests), **_finite(kept)}
+        estimates.append(Estimate(name, label, str(claim.reference), expected, **more))
+    expected_all = [Status(one.expected) for one in estimates]
+    verdict = verdicts.of_differences([Status(one.status) for one in estimates], expected_all)
+    return ClaimResult(claim, verdict, claim.command or _sweep(claim), tuple(estimates))
+
+
 def _sweep(claim: Claim) -> str:
     assert claim.experiment is not None
     methods, seeds = f"{claim.reference},{claim.method}", ",".join(map(str, claim.seeds))
@@ -235,7 +311,7 @@ def _all(claim: Claim, quantities: Mapping[str, Measured], results: Results) -> 
 
 
 def _difference(quantity: Measured, expected: str, results: Results, method: str, reference: str) -> Estimate:
-    found = difference(results, method, reference, quantity.of)
+    found = difference(results, method, reference, quantity.of())
     status = verdicts.status(found["low"], found["high"], quantity.margin)
     return Estimate(quantity.name, quantity.label, reference, expected, status=status, **_finite(found))
 
@@ -303,35 +379,43 @@ def judge_all(out: Path, experiment: str = MAIN, scale: str = "cpu", path: Path 
     """
     known = read(path)
     main = load(experiment, out, scale)
-    loaded: dict[tuple[str, str], Results | None] = {}
-    found = []
-    for claim in known.claims:
-        if claim.experiment == MAIN:
-            results: Results | None = main
-            if scale != "cpu":
-                claim = replace(claim, command=f"bash paper_repro.sh --scale {scale}")
-            claim = replace(claim, experiment=experiment, scale=scale)  # type: ignore[arg-type]
-        elif claim.experiment is None:
-            results = None
-        else:
-            key = claim.experiment, claim.scale
-            if key not in loaded:
-                loaded[key] = _load(*key, out)
-            results = loaded[key]
-        found.append(judge(claim, known.quantities, results, out).record())
+    claims = [_standing_in(claim, experiment, scale) if claim.experiment == MAIN else claim for claim in known.claims]
+    loaded: dict[tuple[str | None, str], Results | None] = {(experiment, scale): main, (None, "cpu"): None}
+    for claim in claims:
+        key = claim.experiment, claim.scale
+        if key not in loaded:
+            loaded[key] = _load(*key, out)
+    found: dict[str, ClaimResult] = {}
+    for family in dict.fromkeys(claim.family for claim in claims if claim.family):
+        members = [claim for claim in claims if claim.family == family]
+        results = loaded[members[0].experiment, members[0].scale]
+        if results is not None:
+            found |= {one.claim.id: one for one in judge_family(members, known.quantities, results)}
+    for claim in claims:
+        if claim.id not in found:
+            found[claim.id] = judge(claim, known.quantities, loaded[claim.experiment, claim.scale], out)
+    margins = {name: one.margin for name, one in known.quantities.items()}
     return rounded(
         {
             "seeds_for_a_verdict": verdicts.SEEDS_FOR_A_VERDICT,
             "quantities": [asdict(one) for one in known.quantities.values()],
-            "claims": found,
+            "claims": [found[claim.id].record() for claim in claims],
+            "saturated": protocol.record(out, margins),
             "compared": {"experiment": experiment, "reference": "grpo", "rows": _compared(known, main)},
         }
     )
 
 
-def _load(experiment: str, scale: str, out: Path) -> Results | None:
+def _standing_in(claim: Claim, experiment: str, scale: str) -> Claim:
+    """The claim about another experiment in the main one's place."""
+    command = claim.command if scale == "cpu" else f"bash paper_repro.sh --scale {scale}"
+    return replace(claim, experiment=experiment, scale=scale, command=command)  # type: ignore[arg-type]
+
+
+def _load(experiment: str | None, scale: str, out: Path) -> Results | None:
+    assert experiment is not None
     try:
-        return load(experiment, out, scale)
+        return protocol.load_all(out) if experiment == protocol.EXPERIMENT else load(experiment, out, scale)
     except NotRun:
         return None
 
@@ -344,7 +428,7 @@ def _compared(known: Claims, results: Results) -> list[dict[str, Any]]:
         if claim.primary and claim.experiment == MAIN and claim.reference == "grpo"
         for name in claim.expect
     ]
-    quantities = {name: known.quantities[name].of for name in known.compared}
+    quantities = {name: known.quantities[name].of() for name in known.compared}
     rows = comparison(results, "grpo", quantities, primary).to_dict("records")
     return [{"label": known.quantities[row["quantity"]].label} | {str(k): v for k, v in row.items()} for row in rows]
 

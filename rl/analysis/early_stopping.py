@@ -70,7 +70,8 @@ def path(run: Run, k: int, split: str = "heldout") -> Path:
 def at_equal_pass1(results: Results, method: str, reference: str, k: int) -> dict[str, Any]:
     """Pass@k of `method` − `reference`, each read where it first has the lower of their two final Pass@1.
 
-    Paired by seed. Keys: those of `over_seeds`, seeds, step (of the method) and reference_step, means over seeds.
+    Paired by seed. Keys: those of `over_seeds`, seeds, differences (one a seed), step (of the method) and
+    reference_step, means over seeds.
     """
 
     def compared(ours: Path, theirs: Path) -> tuple[float, float, float]:
@@ -110,7 +111,7 @@ def _over_seeds(
     found = [compared(path(results.of(method)[seed], k), path(results.of(reference)[seed], k)) for seed in seeds]
     differences, steps, reference_steps = zip(*found)
     means = {"step": float(np.mean(steps)), "reference_step": float(np.mean(reference_steps))}
-    return {**over_seeds(differences), "seeds": len(seeds), **means}
+    return {**over_seeds(differences), "seeds": len(seeds), "differences": list(differences), **means}
 
 
 def early_stopped(trace: pd.DataFrame, pass1: float, quantity: str) -> tuple[float, float]:

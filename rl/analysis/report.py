@@ -15,7 +15,8 @@ a second-hand summary. The paper's full text was not available, so the wording o
 has its 95% confidence interval over seeds; each seed has its own base model. The primary endpoints are the differences
 ds-grpo − grpo at the last step on held-out problems: Pass@1 and Pass@1024 on Countdown and mazes, Pass@1 and Pass@64 on
 linear equations. They were preregistered before the first DS run of their experiment, in the `REGIME*.md` of
-`rl/experiments/cpu/` and `rl/experiments/gpu/`.
+`rl/experiments/cpu/` and `rl/experiments/gpu/`. On Countdown trained to saturation the endpoint is the mean over the
+last fifth of the steps (`docs/protocols/countdown-saturated.md`).
 """
 
 RULES = """## Verdicts
@@ -31,10 +32,29 @@ A difference is significant if its 95% CI excludes 0.
 - *Undecided*: the CIs include 0 and are wider, or the quantity has no margin.
 - *Not run*: there is no recorded result.
 
+On Countdown trained to saturation the claims of a family are tested together: a difference is significant if its
+p-value, Holm-adjusted over the family for each quantity, is below .05, and equal if two one-sided t-tests (TOST) at .05
+place it within the margin.
 *Preliminary* means fewer than {seeds} seeds. A baseline comparison claims that DS-GRPO is above every other method: one
 method above it at one endpoint contradicts the claim; *in part* means above some methods and below none. These
 intervals are not corrected for the number of methods: by chance alone about one in twenty excludes 0.
 """
+
+SATURATED = """## Countdown trained to saturation: {done} of {planned} seeds
+
+Protocol: `docs/protocols/countdown-saturated.md`. Differences from grpo at the endpoint, the mean over the evaluations
+of the last fifth of the steps, with 95% CI over seeds; *equal*: TOST at .05. This table describes; the preregistered
+comparisons are among the claims above. `@lr3`: a third of the learning rate; `@16x32`: 16 prompts × 32 rollouts.
+
+{table}
+The hierarchical bootstrap (seeds × problems) and the variance pooled over methods are in `results/claims.json`. They
+disagree with the t-interval on whether 0 is excluded for: {disagreeing}.
+
+ds-grpo at the endpoint against grpo's best checkpoint by validation Pass@1: {best}.
+
+At equal Pass@1, read on isotonic curves of held-out Pass@1; the placebo is grpo against itself:
+
+{stops}"""
 
 LIMITS = """## What a reader must not conclude
 
@@ -60,7 +80,9 @@ LIMITS = """## What a reader must not conclude
 
 
 def interval(found: Record) -> str:
-    """`+0.021 [+0.010, +0.032]`; over problems, where there is a single seed, is said."""
+    """`+0.021 [+0.010, +0.032]`; a single seed is said, and that its interval is over problems."""
+    if found["low"] is None:
+        return f"{found['mean']:+.3f} (one seed)"
     over = " over problems" if found["over"] == "problems" else ""
     return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]{over}"
 
@@ -115,7 +137,15 @@ def outcome(claim: Record, counted: bool = False, most: int | None = None) -> st
         return ". ".join(
             f"{label}: {_sides([one for one in found if one['label'] == label], counted)}" for label in labels
         )
-    return "; ".join(f"Δ{one['label']} {interval(one)}" for one in found[:most])
+    return "; ".join(f"Δ{one['label']} {interval(one)}{'' if most else _tests(one['tests'])}" for one in found[:most])
+
+
+def _tests(found: Record | None) -> str:
+    """` (p 0.03; equality p 0.2)`: Holm-adjusted, and TOST's; empty outside a family."""
+    if not found or found["p_holm"] is None:
+        return ""
+    equality = f"; equality p {found['p_equal']:.2g}" if found.get("p_equal") is not None else ""
+    return f" (p {found['p_holm']:.2g}{equality})"
 
 
 def _sides(found: Sequence[Record], counted: bool) -> str:
@@ -171,6 +201,7 @@ def document(record: Record) -> str:
         first,
         RULES.format(seeds=record["seeds_for_a_verdict"], margins=_margins(record["quantities"])),
         _compared(record["compared"]),
+        *([_saturated(record["saturated"], claims)] if record["saturated"] else []),
         f"## Claim → command → expected output\n\n{commands}",
         LIMITS,
     ]
@@ -201,6 +232,64 @@ def _compared(compared: Record) -> str:
         "Holm-corrected together.\nLast column: 95% bootstrap over problems.\n\n"
     )
     return intro + _table(head, map(_row, rows))
+
+
+def _saturated(found: Record, claims: Sequence[Record]) -> str:
+    """The section on the protocol, from however many of its runs there are."""
+    planned = max(len(claim["seeds"]) for claim in claims if claim["experiment"] == found["experiment"])
+    done = len(found["seeds"].get("ds-grpo", []))
+    quantities = list(dict.fromkeys(row["quantity"] for row in found["differences"]))
+    by_method: dict[str, dict[str, Record]] = {}
+    for row in found["differences"]:
+        by_method.setdefault(row["method"], {})[row["quantity"]] = row
+    table = _table(
+        ("method", "seeds", *(f"Δ{name}" for name in quantities)),
+        (
+            (method, str(rows[quantities[0]]["seeds"]), *(_status(rows[name]) for name in quantities))
+            for method, rows in by_method.items()
+        ),
+    )
+    disagreeing = [
+        f"{row['method']} {row['quantity']} ({check})"
+        for row in found["differences"]
+        for check in ("bootstrap", "pooled")
+        if row["low"] is not None
+        and row[f"{check}_low"] is not None
+        and _excludes_zero(row["low"], row["high"]) != _excludes_zero(row[f"{check}_low"], row[f"{check}_high"])
+    ]
+    stops = _table(
+        ("method", "against", "k", "ΔPass@k", "seeds", "step", "its step"),
+        (
+            (
+                row["method"] if row["method"] != row["reference"] else f"{row['method']} (placebo)",
+                f"{row['reference']}{', stopped at its Pass@1' if row['kind'] == 'end' else ', both at equal Pass@1'}",
+                str(row["k"]),
+                interval({**row, "over": "seeds"}),
+                str(row["seeds"]),
+                f"{row['step']:.0f}",
+                f"{row['reference_step']:.0f}",
+            )
+            for row in found["equal_pass1"]
+        ),
+    )
+    best = "; ".join(f"ΔPass@{row['k']} {interval({**row, 'over': 'seeds'})}" for row in found["best_checkpoint"])
+    return SATURATED.format(
+        done=done,
+        planned=planned,
+        table=table,
+        disagreeing=", ".join(disagreeing) or "none",
+        best=best or "—",
+        stops=stops,
+    )
+
+
+def _excludes_zero(low: float, high: float) -> bool:
+    return low > 0 or high < 0
+
+
+def _status(row: Record) -> str:
+    equal = row.get("p_equal") is not None and row["p_equal"] < 0.05
+    return interval({**row, "over": "seeds"}) + (", equal" if equal else "")
 
 
 def _row(row: Record) -> Sequence[str]:

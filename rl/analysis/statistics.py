@@ -120,7 +120,7 @@ def power_of_equality(n: int, sd: float, margin: float, level: float = 0.05) -> 
 
 
 def two_way_bootstrap(
-    differences: ArrayLike, rng: np.random.Generator, resamples: int = 10_000, level: float = 0.95
+    differences: ArrayLike, rng: np.random.Generator, resamples: int = 4000, level: float = 0.95
 ) -> Interval:
     """Percentile interval of the mean when seeds and problems are both drawn again (hierarchical bootstrap).
 
@@ -135,11 +135,16 @@ def two_way_bootstrap(
     means = np.empty(resamples)
     for start in range(0, resamples, 1000):
         size = min(1000, resamples - start)
-        drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size) @ x  # (size, problems)
-        times = rng.multinomial(problems, np.full(problems, 1 / problems), size)
-        means[start : start + size] = (drawn * times).sum(axis=1) / x.size
+        drawn = _times_drawn(rng, seeds, size) @ x  # (size, problems)
+        means[start : start + size] = (drawn * _times_drawn(rng, problems, size)).sum(axis=1) / x.size
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(x.mean()), float(low), float(high))
+
+
+def _times_drawn(rng: np.random.Generator, n: int, size: int) -> NDArray[np.int64]:
+    """How often each of n comes up in n draws with replacement, (size, n)."""
+    draws = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+    return np.bincount(draws.ravel(), minlength=size * n).reshape(size, n)
 
 
 def pooled_interval(values: ArrayLike, first: int, second: int, level: float = 0.95) -> Interval:

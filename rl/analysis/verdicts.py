@@ -44,6 +44,14 @@ def status(low: float, high: float, margin: float | None = None) -> Status:
     return Status.UNDECIDED
 
 
+def tested_status(mean: float, p: float, p_equal: float, level: float) -> Status:
+    """The same from p-values: of no difference (adjusted), and of a difference beyond the margin (TOST). NaN decides
+    nothing."""
+    if p < level:
+        return Status.HIGHER if mean > 0 else Status.LOWER
+    return Status.EQUAL if p_equal < level else Status.UNDECIDED
+
+
 def of_differences(found: Sequence[Status], expected: Sequence[Status], universal: bool = False) -> Verdict:
     """The verdict on a claim that each difference has its expected direction.
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from recorded import write_experiment, write_mathematics, write_run
 
-from rl.analysis import claims
+from rl.analysis import claims, protocol
 from rl.analysis.claims import Claim, judge, judge_all, read
 from rl.analysis.results import ResultError, load
 from rl.experiments.yaml_loader import ConfigError
@@ -46,6 +46,10 @@ def write(path: Path, *changed: dict[str, Any], **more: Any) -> Path:
         ({"confidence": "X"}, "claims.one.confidence: 'X' is not possible; there are: H, L, M"),
         ({"reference": None}, "claims.one.reference: is missing"),
         ({"kind": "fewer-samples"}, "claims.one.times: is missing"),
+        (
+            {"family": "a", "kind": "above-all"},
+            "claims: those of the family 'a' are differences of one experiment, alike measured",
+        ),
     ],
 )
 def test_a_wrong_key_is_named_with_the_right_one(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
@@ -87,12 +91,16 @@ def test_where_mistakes_are_likely_the_bonus_is_to_help_and_the_penalty_to_harm(
 
 
 def test_the_planned_seeds_are_those_that_are_recorded() -> None:
+    """Of a protocol that is half run, no others."""
     for claim in KNOWN.claims:
-        if claim.kind in ("difference", "fewer-samples"):
+        if claim.kind in ("difference", "fewer-samples") and not claim.family:
             assert claim.experiment is not None
             recorded = load(claim.experiment, None, claim.scale)
             there = [set(recorded.of(name)) for name in (claim.method, claim.reference) if name]
             assert set.intersection(*there) == set(claim.seeds), claim.id
+    saturated = protocol.record(None, {})
+    planned = {seed for claim in KNOWN.claims if claim.family for seed in claim.seeds}
+    assert saturated is None or {seed for seeds in saturated["seeds"].values() for seed in seeds} <= planned
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
