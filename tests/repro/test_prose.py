@@ -1,9 +1,13 @@
-"""Numbers in prose are those of the tables: an interval that is written by hand stands in a committed exhibit."""
+"""Numbers in prose are those of the records: an interval that is written by hand is one of a claim or of a table."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from repro.manifest import ROOT
@@ -19,10 +23,26 @@ def intervals(text: str) -> list[tuple[str, str, str]]:
     return INTERVAL.findall(text.replace("−", "-"))
 
 
+def found_in(value: Any) -> Iterator[tuple[float, float, float]]:
+    """Every mean or difference with its interval in a record."""
+    if isinstance(value, dict):
+        mean = value.get("mean", value.get("difference"))
+        for low, high in (("low", "high"), ("problems_low", "problems_high")):
+            if None not in (mean, value.get(low), value.get(high)):
+                yield mean, value[low], value[high]
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from found_in(inner)
+
+
 def tabulated() -> set[tuple[float, ...]]:
-    """Every interval of the committed tables, as a difference reads from either side."""
-    sources = [*sorted(ROOT.glob("figures/out/tab_*.md")), ROOT / "REPRODUCTION.md"]
-    found = {tuple(map(float, one)) for path in sources for one in intervals(path.read_text(encoding="utf-8"))}
+    """Every interval of the committed claims and tables, as a difference reads from either side."""
+    found = set(found_in(json.loads((ROOT / "results" / "claims.json").read_text(encoding="utf-8"))))
+    for path in sorted((ROOT / "figures" / "out").glob("tab_*.csv")):
+        table = pd.read_csv(path)
+        names = [name.removesuffix(" mean") for name in table.columns if name.endswith(" mean")]
+        for name in names:
+            columns = table[[f"{name} {end}" for end in ("mean", "low", "high")]].dropna()
+            found |= set(columns.itertuples(index=False, name=None))
     return found | {(-mean, -high, -low) for mean, low, high in found}
 
 
@@ -32,10 +52,7 @@ def missing(text: str, known: set[tuple[float, ...]]) -> list[str]:
     for one in intervals(text):
         unit = [10.0 ** -len(number.partition(".")[2]) for number in one]
         said = [float(number) for number in one]
-        near = (
-            all(abs(a - b) <= 0.5 * u + 0.0005 * (u > 0.001) + 1e-9 for a, b, u in zip(said, row, unit))
-            for row in known
-        )
+        near = (all(abs(a - b) <= 0.5 * u + 1e-6 for a, b, u in zip(said, row, unit)) for row in known)
         if not any(near):
             absent.append(f"{one[0]} [{one[1]}, {one[2]}]")
     return absent
