@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from repro.manifest import ROOT
-from rl.analysis import protocol, verdicts
+from rl.analysis import across_tasks, protocol, verdicts
 from rl.analysis.comparisons import (
     Quantity,
     column,
@@ -394,12 +394,18 @@ def judge_all(out: Path, experiment: str = MAIN, scale: str = "cpu", path: Path 
     for claim in claims:
         if claim.id not in found:
             found[claim.id] = judge(claim, known.quantities, loaded[claim.experiment, claim.scale], out)
+    tasks = {
+        str(name): results
+        for (name, place), results in loaded.items()
+        if results is not None and place == scale and name != protocol.EXPERIMENT and results.runs[0].exact
+    }
     margins = {name: one.margin for name, one in known.quantities.items()}
     return rounded(
         {
             "seeds_for_a_verdict": verdicts.SEEDS_FOR_A_VERDICT,
             "quantities": [asdict(one) for one in known.quantities.values()],
             "claims": [found[claim.id].record() for claim in claims],
+            "across_tasks": across_tasks.record(tasks, {"pass@1": pass_at(1), "pass@1024": pass_at(1024)}),
             "saturated": protocol.record(out, margins),
             "compared": {"experiment": experiment, "reference": "grpo", "rows": _compared(known, main)},
         }

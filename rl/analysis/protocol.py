@@ -113,7 +113,9 @@ def record(out: Path | None, margins: Mapping[str, float | None]) -> dict[str, A
         "differences": _differences(results, methods, margins) if REFERENCE in there else [],
         "equal_pass1": _equal_pass1(results, there),
         "best_checkpoint": _best_checkpoints(results, there),
-        "prompts": per_prompt.histogram(results, shown).to_dict("records"),
+        "histogram": per_prompt.histogram(results, shown).to_dict("records"),
+        "profile": per_prompt.profile(results, shown).to_dict("records"),
+        "by_base": per_prompt.by_base(results, shown).to_dict("records") if "base" in there else [],
     }
 
 

@@ -188,7 +188,7 @@ def readme_table(record: Record) -> str:
 
 def document(record: Record) -> str:
     """REPRODUCTION.md."""
-    claims = record["claims"]
+    claims, labels = record["claims"], {one["name"]: one["label"] for one in record["quantities"]}
     first = _table(
         ("id", "claim", "source", "what was run", "what came out", "verdict"),
         ((f"`{one['id']}`", one["text"], source(one), run(one), outcome(one), f"**{verdict(one)}**") for one in claims),
@@ -201,7 +201,8 @@ def document(record: Record) -> str:
         first,
         RULES.format(seeds=record["seeds_for_a_verdict"], margins=_margins(record["quantities"])),
         _compared(record["compared"]),
-        *([_saturated(record["saturated"], claims)] if record["saturated"] else []),
+        *([_across(record["across_tasks"], labels)] if record["across_tasks"] else []),
+        *([_saturated(record["saturated"], claims, labels)] if record["saturated"] else []),
         f"## Claim → command → expected output\n\n{commands}",
         LIMITS,
     ]
@@ -234,7 +235,27 @@ def _compared(compared: Record) -> str:
     return intro + _table(head, map(_row, rows))
 
 
-def _saturated(found: Record, claims: Sequence[Record]) -> str:
+def _across(found: Record, labels: Mapping[str, str]) -> str:
+    """The section on several tasks at once."""
+    rows = _table(
+        ("method", "quantity", "interquartile mean", f"probability of improvement over {found['reference']}"),
+        (
+            (row["method"], labels[row["quantity"]], *(_level(row[name]) for name in ("iqm", "improvement")))
+            for row in found["rows"]
+        ),
+    )
+    return (
+        f"## Over {len(found['tasks'])} tasks\n\nThe methods that {', '.join(found['tasks'])} share, "
+        f"{len(found['seeds'])} seeds each; 95% stratified bootstrap over seeds.\n\n{rows}"
+    )
+
+
+def _level(found: Record) -> str:
+    ends = f" [{found['low']:.3f}, {found['high']:.3f}]" if found["low"] is not None else " (one seed)"
+    return f"{found['mean']:.3f}{ends}"
+
+
+def _saturated(found: Record, claims: Sequence[Record], labels: Mapping[str, str]) -> str:
     """The section on the protocol, from however many of its runs there are."""
     planned = max(len(claim["seeds"]) for claim in claims if claim["experiment"] == found["experiment"])
     done = len(found["seeds"].get("ds-grpo", []))
@@ -243,14 +264,14 @@ def _saturated(found: Record, claims: Sequence[Record]) -> str:
     for row in found["differences"]:
         by_method.setdefault(row["method"], {})[row["quantity"]] = row
     table = _table(
-        ("method", "seeds", *(f"Δ{name}" for name in quantities)),
+        ("method", "seeds", *(f"Δ{labels[name]}" for name in quantities)),
         (
             (method, str(rows[quantities[0]]["seeds"]), *(_status(rows[name]) for name in quantities))
             for method, rows in by_method.items()
         ),
     )
     disagreeing = [
-        f"{row['method']} {row['quantity']} ({check})"
+        f"{row['method']}, {labels[row['quantity']]} ({check})"
         for row in found["differences"]
         for check in ("bootstrap", "pooled")
         if row["low"] is not None

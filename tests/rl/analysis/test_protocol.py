@@ -132,7 +132,9 @@ def test_controls_stand_beside_the_methods_and_grpo_is_its_own_placebo(out: Path
     assert placebo["mean"] == pytest.approx(0.01)  # stopped at 20; its end is the mean over 18 and 20
     assert stops["ds-grpo", "grpo", 128]["reached"] == 0
     assert {row["kind"] for row in found["equal_pass1"]} == {"end", "equal"}
-    [shares] = {round(sum(row["mean"] for row in found["prompts"] if row["method"] == one), 9) for one in EFFECTS} - {0}
+    [shares] = {round(sum(row["mean"] for row in found["histogram"] if row["method"] == one), 9) for one in EFFECTS} - {
+        0
+    }
     assert shares == 1
 
 
