@@ -9,11 +9,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.rl_exhibit import KS, figure
+from figures.command import figure
+from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import curves
 from rl.analysis.results import Results
 
+READS = (Experiment(MAIN),)
 METHODS = ("base", "grpo", "ds-grpo")
+KS = tuple(2**i for i in range(13))  # Pass@k is exact, so k may exceed any number of samples that one would draw
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -45,4 +48,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_countdown_passk", frame, draw))
+    sys.exit(figure("fig_countdown_passk", READS, draw, frame))

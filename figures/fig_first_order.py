@@ -10,7 +10,11 @@ import pandas as pd
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 
-from figures import sources, style
+from figures import style
+from figures.command import figure
+from figures.reads import Theory
+
+READS = (Theory("fig_first_order"),)
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -45,4 +49,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(sources.figure("fig_first_order", draw))
+    sys.exit(figure("fig_first_order", READS, draw))

@@ -10,8 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import sources, style
+from figures import style
+from figures.command import figure
+from figures.reads import Theory
 
+READS = (Theory("fig_flows"),)
 METHODS = ("vanilla", "entropy-bonus", "ds")
 HEIGHT = 3**0.5 / 2
 
@@ -47,4 +50,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(sources.figure("fig_flows", draw))
+    sys.exit(figure("fig_flows", READS, draw))

@@ -12,8 +12,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.sources import figure
+from figures.command import figure
+from figures.reads import Theory
 
+READS = (Theory("fig_frontier"),)
 REGIMES = ("only self-centred DS", "another literal DS policy", "π* is a literal DS policy")
 SHADES = ("#f4b183", "#cfe2f3", "#7fb2e5")
 
@@ -56,4 +58,4 @@ def _regimes(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_frontier", draw))
+    sys.exit(figure("fig_frontier", READS, draw))

@@ -10,7 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import sources, style
+from figures import style
+from figures.command import figure
+from figures.reads import Theory
+
+READS = (Theory("fig_group_size"),)
 
 
 def _sizes(axes: Axes, data: pd.DataFrame) -> None:
@@ -66,4 +70,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(sources.figure("fig_group_size", draw))
+    sys.exit(figure("fig_group_size", READS, draw))

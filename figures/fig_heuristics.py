@@ -11,17 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from figures import style
-from figures.contest import LABELS, Contest, figure, heuristics
-from rl.analysis.comparisons import difference, pass_at
+from figures.baselines import EXPERIMENTS, LABELS, Compared
+from figures.command import figure
+from figures.reads import Experiments
+from rl.analysis.comparisons import contestants, difference, pass_at
 
+READS = (Experiments(EXPERIMENTS),)
 KS = (1, 1024)
 
 
-def frame(contest: Contest) -> pd.DataFrame:
+def frame(compared: Compared) -> pd.DataFrame:
     """Rows (experiment, method, k): the difference of Pass@k to GRPO with its interval, paired by seed."""
     rows = []
-    for name, results in contest.items():
-        for method in heuristics(results):
+    for name, results in compared.items():
+        for method in (one for one in contestants(results) if one not in ("base", "grpo")):
             for k in KS:
                 found = difference(results, method, "grpo", pass_at(k))
                 rows.append({"experiment": name, "method": method, "k": k, **found})
@@ -63,4 +66,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_heuristics", frame, draw))
+    sys.exit(figure("fig_heuristics", READS, draw, frame))

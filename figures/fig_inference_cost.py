@@ -10,9 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.rl_exhibit import KS, figure
+from figures.command import figure
+from figures.fig_countdown_passk import KS
+from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import common, correctness, over_seeds, pass_at, samples_to_reach
 from rl.analysis.results import Results
+
+READS = (Experiment(MAIN),)
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -49,4 +53,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_inference_cost", frame, draw))
+    sys.exit(figure("fig_inference_cost", READS, draw, frame))

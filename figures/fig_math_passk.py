@@ -9,10 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.rl_exhibit import figure, model_name
+from figures.command import figure
+from figures.describe import model_name
+from figures.reads import Experiment
 from rl.analysis.comparisons import benchmarks, curves, within
 from rl.analysis.results import Results
 
+READS = (Experiment({"cpu": "linear"}),)
 METHODS = ("base", "grpo", "ds-grpo")
 DOMAINS = {"linear": "linear equations", "math": "mathematics"}  # by the name of the task
 
@@ -67,4 +70,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_math_passk", frame, draw, experiment="linear"))
+    sys.exit(figure("fig_math_passk", READS, draw, frame))

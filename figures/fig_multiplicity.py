@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,28 +10,31 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import contest, style
-from figures.sources import figure
+from figures import style
+from figures.baselines import EXPERIMENTS, LABELS, Compared
+from figures.command import figure
+from figures.reads import Experiments, Theory
 from rl.analysis.prediction import gain, gaps
-from rl.analysis.results import NotRun
 
+READS = (Theory("fig_multiplicity"), Experiments(EXPERIMENTS, optional=True))
 METHODS = ("ds", "entropy-bonus", "entropy-penalty")
 TRAINED = ("ds-grpo", "entropy-bonus", "entropy-penalty")
 MARKERS = {"maze-perfect": "s", "maze-looped": "D", "maze-misled": "^", "countdown": "o"}
 
 
-def measured(out: Path, scale: str) -> pd.DataFrame:
-    """The contest's trained models as rows of the panel `measured`, one for each task and method of `TRAINED`.
+def frame(table: pd.DataFrame, compared: Compared) -> pd.DataFrame:
+    """The theory's table, and below it the measured models."""
+    return pd.concat([table, measured(compared)], ignore_index=True)
+
+
+def measured(compared: Compared) -> pd.DataFrame:
+    """The trained models as rows of the panel `measured`, one for each task and method of `TRAINED`.
 
     x: E_{pi0|I} log pi0 − E_{pi0|K} log pi0 of the base models (nats, mean over seeds); y, low, high: logit C − logit C
     of GRPO with its 95% t-interval. No rows if nothing was run.
     """
-    try:
-        found = contest.load_all(out, scale)
-    except NotRun:
-        return pd.DataFrame()
     rows = []
-    for task, results in found.items():
+    for task, results in compared.items():
         x = sum(gaps(results)) / len(gaps(results))
         for method in (method for method in TRAINED if method in results.methods()):
             gained = gain(results, method)
@@ -75,7 +77,7 @@ def _measured(axes: Axes, data: pd.DataFrame) -> None:
         color, marker = style.COLORS[str(method)], MARKERS[str(task)]
         axes.errorbar(place, one["y"], yerr=error, fmt=marker, color=color, ms=4, capsize=2, zorder=3)
     for task in dict.fromkeys(data["task"]):
-        axes.plot([], [], MARKERS[task], color="0.3", ms=4, label=contest.LABELS[task])
+        axes.plot([], [], MARKERS[task], color="0.3", ms=4, label=LABELS[task])
     _ratio_axis(axes)
     axes.set_xlabel("base: mistakes over answers, $e^{E_I-E_K}$")
     axes.set_ylabel("trained models:\ngain over GRPO (nats)")
@@ -112,4 +114,4 @@ def _flips(axes: Axes, data: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_multiplicity", draw, measured))
+    sys.exit(figure("fig_multiplicity", READS, draw, frame))

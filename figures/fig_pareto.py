@@ -10,17 +10,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.contest import LABELS, Contest, figure
+from figures.baselines import EXPERIMENTS, LABELS, Compared
+from figures.command import figure
+from figures.reads import Experiments
 from rl.analysis.comparisons import common, contestants
 from rl.analysis.results import ResultError
 
+READS = (Experiments(EXPERIMENTS),)
 AXES = {"x": "val/pass@1", "y": "val/pass@128"}
 
 
-def frame(contest: Contest) -> pd.DataFrame:
+def frame(compared: Compared) -> pd.DataFrame:
     """Rows (experiment, method, step): Pass@1 and Pass@128 on validation problems, means over common seeds."""
     rows = []
-    for name, results in contest.items():
+    for name, results in compared.items():
         methods = [method for method in contestants(results) if method != "base"]
         seeds = common(results, *methods)
         for method in methods:
@@ -65,4 +68,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_pareto", frame, draw))
+    sys.exit(figure("fig_pareto", READS, draw, frame))

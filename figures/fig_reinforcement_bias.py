@@ -8,7 +8,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from figures import sources, style
+from figures import style
+from figures.command import figure
+from figures.reads import Theory
+
+READS = (Theory("fig_reinforcement_bias"),)
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -34,4 +38,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(sources.figure("fig_reinforcement_bias", draw))
+    sys.exit(figure("fig_reinforcement_bias", READS, draw))

@@ -9,10 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.rl_exhibit import figure
+from figures.command import figure
+from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import over_seeds
 from rl.analysis.results import ResultError, Results
 
+READS = (Experiment(MAIN),)
 PANELS = {
     "reward": "mean reward (train)",
     "entropy": "token entropy (nats)",
@@ -57,4 +59,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(figure("fig_training", frame, draw))
+    sys.exit(figure("fig_training", READS, draw, frame))

@@ -8,8 +8,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from figures import sources, style
+from figures import style
+from figures.command import figure
+from figures.reads import Theory
 
+READS = (Theory("fig_weights"),)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))  # all lie on one line in the lower panel
 
 
@@ -39,4 +42,4 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(sources.figure("fig_weights", draw))
+    sys.exit(figure("fig_weights", READS, draw))

@@ -6,19 +6,23 @@ import sys
 
 import pandas as pd
 
-from figures.contest import Contest, table
-from figures.rl_exhibit import options
+from figures.baselines import EXPERIMENTS, Compared
+from figures.command import table
+from figures.describe import options
+from figures.reads import Experiments
 from figures.tab_main import rows_for
 from rl.analysis.results import NotRun
 
+READS = (Experiments(EXPERIMENTS),)
 
-def frame(contest: Contest) -> pd.DataFrame:
+
+def frame(compared: Compared) -> pd.DataFrame:
     """GRPO and every form of the DS term, for each task that has more than one.
 
     Column options: where they differ from DS-GRPO's. Raises NotRun if no task has more than one form.
     """
     tasks = []
-    for name, results in contest.items():
+    for name, results in compared.items():
         found = [one for one in results.methods(variants=True) if one.startswith("ds-grpo")]
         if found in ([], ["ds-grpo"]):
             continue
@@ -31,9 +35,9 @@ def frame(contest: Contest) -> pd.DataFrame:
         data.insert(2, "options", [options(run, {} if one == "ds-grpo" else usual) for one, run in runs.items()])
         tasks.append(data)
     if not tasks:
-        raise NotRun(f"{', '.join(contest)}: no form of the DS term but ds-grpo; `paper_repro.sh --full` makes more")
+        raise NotRun(f"{', '.join(compared)}: no form of the DS term but ds-grpo; `paper_repro.sh --full` makes more")
     return pd.concat(tasks, ignore_index=True)
 
 
 if __name__ == "__main__":
-    sys.exit(table("tab_ablation", frame, "Forms of the DS term; held-out problems, 95% intervals over seeds."))
+    sys.exit(table("tab_ablation", READS, frame, "Forms of the DS term; held-out problems, 95% intervals over seeds."))

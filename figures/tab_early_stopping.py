@@ -6,19 +6,22 @@ import sys
 
 import pandas as pd
 
+from figures.baselines import EXPERIMENTS, Compared
 from figures.cells import estimate, number
-from figures.contest import Contest, table
+from figures.command import table
+from figures.reads import Experiments
 from rl.analysis.comparisons import common
 from rl.analysis.early_stopping import against_early_stopping
 
+READS = (Experiments(EXPERIMENTS),)
 KS = (128, 1024)
 REFERENCES = ("grpo", "ds-grpo")
 
 
-def frame(contest: Contest) -> pd.DataFrame:
+def frame(compared: Compared) -> pd.DataFrame:
     """Rows (task, method): seeds; for each reference the step at which it has the method's Pass@1, Pass@k minus its."""
     rows = []
-    for name, results in contest.items():
+    for name, results in compared.items():
         there = results.methods()
         for method in (one for one in there if one not in ("base", "grpo")):
             row = {"task": name, "method": method, "seeds": len(common(results, method, "grpo"))}
@@ -35,4 +38,4 @@ if __name__ == "__main__":
         "Each method at its end against GRPO and DS-GRPO stopped when they first had the same Pass@1; validation "
         "problems, 95% intervals over seeds. Not named before the runs."
     )
-    sys.exit(table("tab_early_stopping", frame, caption))
+    sys.exit(table("tab_early_stopping", READS, frame, caption))

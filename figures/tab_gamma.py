@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from figures.baselines import EXPERIMENTS, Compared
 from figures.cells import estimate
-from figures.contest import Contest, table
+from figures.command import table
+from figures.reads import Experiments
 from rl.analysis.comparisons import common, difference, pass_at
-from rl.analysis.results import NotRun, Results, load
+from rl.analysis.results import Results
 
-BESIDE = {"linear": "cpu", "countdown-gpu": "gpu"}  # experiments beside the contest's, with their scale
+READS = (Experiments({**EXPERIMENTS, "linear": "cpu", "countdown-gpu": "gpu"}),)
 LARGE_K = 1024
 STRENGTHS = ("ds-grpo", "ds-grpo@matched")  # the second: gamma by the rule of rl/experiments/cpu/REGIME-maze.md
 LOGGED = {
@@ -43,17 +45,10 @@ def _row(results: Results, method: str) -> dict[str, Any]:
     return row | {"k": large}
 
 
-def frame(contest: Contest) -> pd.DataFrame:
+def frame(compared: Compared) -> pd.DataFrame:
     """Rows task by task where DS-GRPO was run: gammas, means over its training, and its differences to GRPO."""
-    found = dict(contest)
-    out = next(iter(contest.values())).out
-    for name, scale in BESIDE.items():
-        try:
-            found[name] = load(name, out, scale)
-        except NotRun:
-            continue
     rows = []
-    for results in found.values():
+    for results in compared.values():
         there = results.methods(variants=True)
         rows += [_row(results, method) for method in STRENGTHS if method in there]
     return pd.DataFrame(rows)
@@ -63,8 +58,8 @@ if __name__ == "__main__":
     sys.exit(
         table(
             "tab_gamma",
+            READS,
             frame,
-            "DS-GRPO's strengths and what they did; means over training and seeds, 95% intervals over seeds. "
-            "Beside the contest's: linear, countdown-gpu.",
+            "DS-GRPO's strengths and what they did; means over training and seeds, 95% intervals over seeds.",
         )
     )

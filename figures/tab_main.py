@@ -8,9 +8,12 @@ from typing import Any
 import pandas as pd
 
 from figures.cells import estimate
-from figures.rl_exhibit import table
+from figures.command import table
+from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import Quantity, column, difference, interval, pass_at
 from rl.analysis.results import Results
+
+READS = (Experiment(MAIN),)
 
 QUANTITIES: dict[str, Quantity] = {
     "Pass@1": pass_at(1),
@@ -47,5 +50,7 @@ def frame(results: Results) -> pd.DataFrame:
 
 if __name__ == "__main__":
     sys.exit(
-        table("tab_main", frame, "Held-out problems; 95% intervals over seeds (over problems where one seed ran).")
+        table(
+            "tab_main", READS, frame, "Held-out problems; 95% intervals over seeds (over problems where one seed ran)."
+        )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ import numpy as np
 import pandas as pd
 
 from figures.cells import Cell, estimate, number
-from figures.rl_exhibit import model_name, table
-from repro.manifest import ROOT
+from figures.command import table
+from figures.describe import model_name
+from figures.reads import Experiment, Experiments, Files
 from rl.analysis.comparisons import Quantity, benchmarks, column, common, interval, pass_at, within
-from rl.analysis.results import NotRun, ResultError, Results, Run, load
+from rl.analysis.results import ResultError, Results, Run
 from rl.experiments.config import read
 
-PAPER = ROOT / "rl" / "experiments" / "paper"
+PAPER = ("ministral-8b", "qwen25-math-15b", "qwen25-math-7b", "qwen3-17b")
+READS = (
+    Experiment({"cpu": "linear"}),
+    Experiments(dict.fromkeys(PAPER, "paper"), optional=True),
+    Files("rl/experiments/paper/*.yaml"),
+)
 REFERENCE = "grpo"
 ALL = "all problems"
 FAILED = {
@@ -25,13 +32,17 @@ FAILED = {
 }
 
 
-def frame(results: Results) -> pd.DataFrame:
-    """The rows of `results`, then those of the paper's models: what is recorded, a row for all that is not."""
+def frame(results: Results, paper: Mapping[str, Results], plans: Sequence[Path]) -> pd.DataFrame:
+    """The rows of `results`, then those of the paper's models: what is recorded, a row for all that is not.
+
+    paper: what was run of them; plans: their YAMLs.
+    """
     rows = recorded(results)
-    for path in sorted(PAPER.glob("*.yaml")):
-        planned = read(path)
-        if planned["task"]["name"] == "math":
-            rows += _of_paper(planned, results)
+    for planned in (one for one in map(read, plans) if one["name"] in PAPER):
+        found = results if planned["name"] == results.experiment else paper.get(planned["name"])
+        if found is not None and found is not results:
+            rows += recorded(found)
+        rows += _left(planned, found.methods() if found is not None else [])
     return pd.DataFrame(rows).fillna("")
 
 
@@ -85,28 +96,16 @@ def _share(run: Run, benchmark: str, reasons: tuple[str, ...]) -> float:
     return sum(counts.get(reason, 0) for reason in reasons) / sum(counts.values())
 
 
-def _of_paper(planned: dict[str, Any], shown: Results) -> list[dict[str, Any]]:
-    """Rows of an experiment at the scale paper, of those methods alone that `shown` does not hold."""
-    rows: list[dict[str, Any]] = []
-    done: list[str] = []
-    try:
-        found = shown if shown.experiment == planned["name"] else load(planned["name"], shown.out, "paper")
-    except NotRun:
-        pass
-    else:
-        done = found.methods()
-        rows = [] if found is shown else recorded(found)
+def _left(planned: dict[str, Any], done: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for the methods of an experiment at the scale paper that are not `done`."""
     left = [method for method in ("base", *planned["methods"]) if method not in done]
-    if left:
-        rows.append(
-            {
-                "model": Path(planned["base"]["checkpoint"]["model"]).name,
-                "benchmark": ", ".join(planned["task"]["benchmarks"]),
-                "method": ", ".join(left),
-                "Pass@1": Cell("not run", {" n": 0}),
-            }
-        )
-    return rows
+    row = {
+        "model": Path(planned["base"]["checkpoint"]["model"]).name,
+        "benchmark": ", ".join(planned["task"]["benchmarks"]),
+        "method": ", ".join(left),
+        "Pass@1": Cell("not run", {" n": 0}),
+    }
+    return [row] if left else []
 
 
 if __name__ == "__main__":
@@ -114,4 +113,4 @@ if __name__ == "__main__":
         "Held-out problems; 95% intervals over seeds (over problems where one seed ran). "
         "Right answers without a valid route count as one route."
     )
-    sys.exit(table("tab_math", frame, caption, experiment="linear"))
+    sys.exit(table("tab_math", READS, frame, caption))

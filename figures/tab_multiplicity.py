@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from figures.cells import estimate
-from figures.rl_exhibit import table
+from figures.command import table
+from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import column, common, interval, pass_at
 from rl.analysis.results import Results, Run
 
+READS = (Experiment(MAIN),)
 BINS = {"1": (1, 1), "2–3": (2, 3), "4–7": (4, 7), "8 and more": (8, 10**9)}
 
 
@@ -41,4 +43,6 @@ def frame(results: Results) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    sys.exit(table("tab_multiplicity", frame, "By the number of distinct solutions of the problem; 95% intervals."))
+    sys.exit(
+        table("tab_multiplicity", READS, frame, "By the number of distinct solutions of the problem; 95% intervals.")
+    )

@@ -7,18 +7,21 @@ import sys
 import numpy as np
 import pandas as pd
 
+from figures.baselines import EXPERIMENTS, Compared
 from figures.cells import estimate, number
-from figures.contest import Contest, table
+from figures.command import table
+from figures.reads import Experiments
 from rl.analysis.comparisons import over_seeds
 from rl.analysis.prediction import across_problems, foreseen, gain, gaps
 
+READS = (Experiments(EXPERIMENTS),)
 PENALTY = {"entropy-bonus": False, "entropy-penalty": True, "logprob-bonus": False, "logprob-penalty": True}
 
 
-def frame(contest: Contest) -> pd.DataFrame:
+def frame(compared: Compared) -> pd.DataFrame:
     """Rows (task, method): the base's gap, what T7 foresees, the gain in log-odds over GRPO, and whether it fits."""
     rows = []
-    for name, results in contest.items():
+    for name, results in compared.items():
         measured = {**over_seeds(gaps(results)), "seeds": len(gaps(results))}
         solutions = float(np.mean(next(iter(results.of("base").values())).problems["solutions"]))
         for method in (method for method in results.methods() if method in PENALTY):
@@ -43,6 +46,7 @@ if __name__ == "__main__":
     sys.exit(
         table(
             "tab_prediction",
+            READS,
             frame,
             "T7 on trained models: gap of the base's mean log-probs, incorrect minus correct; 95% over seeds.",
         )

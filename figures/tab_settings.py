@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from figures.rl_exhibit import table
+from figures.command import table
+from figures.reads import MAIN, Experiment
 from rl.analysis.results import Results
+
+READS = (Experiment(MAIN),)
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -39,4 +42,4 @@ def _text(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(table("tab_settings", frame, "All settings, from the manifests."))
+    sys.exit(table("tab_settings", READS, frame, "All settings, from the manifests."))

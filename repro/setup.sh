@@ -1,4 +1,4 @@
-# Sourced by paper_repro.sh: how it reads its options, makes its environment, runs a stage. Every message is one line.
+# Sourced by paper_repro.sh: how it reads its options, makes its environment, runs stages. Every message is one line.
 
 usage() {
     cat <<'TEXT'
@@ -10,7 +10,7 @@ bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
   --full           every method and seed that is committed under results/
   --scale NAME     cpu (default), gpu or paper
   --dry-run        with --scale: print the plan of that scale and what this machine lacks for it
-  --only STAGE     run this stage alone: theory, curves, runs, an exhibit's name, verdicts, notebooks (may be repeated);
+  --only STAGE     run this stage alone: theory, curves, runs, a figure's name, verdicts, notebooks (may be repeated);
                    at the paper scale also runs/NAME, one experiment alone; with --full search, search/NAME, runs/others, runs/NAME
   --jobs N         processes side by side (default: the number of cores)
   --out DIR        where everything goes (default: build)
@@ -58,17 +58,11 @@ read_options() {
     [[ -z $JOBS || $JOBS =~ ^[1-9][0-9]*$ ]] || die 2 "--jobs is a whole number from 1, not '$JOBS'"
     [[ $OUT == /* ]] || OUT=$(pwd)/$OUT # relative to where the user stands
     JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
-    INSTANCES=100000
-    SEEDS=0,1,2 EXPERIMENT=rl/experiments/$SCALE/countdown.yaml
-    if [[ $QUICK ]]; then
-        INSTANCES=10000 SEEDS=0 EXPERIMENT=rl/experiments/$SCALE/countdown-quick.yaml
-    fi
-    NAME=$(sed -n 's/^name: *//p' "$ROOT/$EXPERIMENT" 2>/dev/null || true)
-    [[ $NAME ]] || die 2 "no experiment $EXPERIMENT"
-    [[ ! $FULL ]] || SEEDS=0,1,2,3,4
+    local experiment=rl/experiments/$SCALE/countdown${QUICK:+-quick}.yaml
+    [[ -f $ROOT/$experiment ]] || die 2 "no experiment $experiment"
     cd "$ROOT"
     OUT=${OUT#"$ROOT"/} # inside the project: relative, as in the manifests
-    STARTED=$SECONDS FAILED=() RAN=0 RUNNER=python
+    STARTED=$SECONDS FAILED=() RAN= RUNNER=$ROOT/.venv/bin/python
 }
 
 find_python() {
@@ -172,16 +166,6 @@ can_run() { # a scale that this machine cannot run is refused before anything st
     esac
 }
 
-paper_runs() { # a stage for each experiment of the scale, with the methods and seeds that its YAML names
-    local line name file methods seeds
-    local -a listed
-    mapfile -t listed < <(python -m rl.plan --scale paper --list)
-    for line in "${listed[@]}"; do
-        read -r name file methods seeds <<<"$line"
-        runs "$file" "$methods" "$seeds" "/$name"
-    done
-}
-
 wanted() { # is this stage, or the group before its slash, among those asked for?
     local name
     ((${#ONLY[@]})) || return 0
@@ -189,72 +173,22 @@ wanted() { # is this stage, or the group before its slash, among those asked for
     return 1
 }
 
-stage() { # name, title, [--reads F] [--writes F] [--module M] … -- module arguments
-    local name=$1 title=$2
-    shift 2
-    wanted "$name" || return 0
-    RAN=$((RAN + 1))
-    "$RUNNER" -m repro.stage "$name" --title "$title" --out "$OUT" "$@" || FAILED+=("$name")
-}
-
-runs() { # experiment's YAML, methods, seeds, the end of the stage's name: base models, training, evaluation
-    local name seed method
-    local -a writes=()
-    name=$(sed -n 's/^name: *//p' "$1")
-    for seed in ${3//,/ }; do
-        for method in base ${2//,/ }; do
-            writes+=(--writes "$OUT/runs/$name/seed$seed/$method/eval-heldout.json")
-        done
-    done
-    stage "runs${4-}" "$name: base, training and evaluation: $2; seeds $3" \
-        --module rl.train --module rl.pretrain --module rl.evaluate --reads "${1%/*}/*.yaml" "${writes[@]}" \
-        -- rl.sweep "$1" --methods "$2" --seeds "$3" --jobs "$JOBS" --out "$OUT"
-}
-
-search() { # its YAML: each method's coefficients, chosen on validation problems
+stages() { # group: those of its stages that are stale, in order
+    local status=0 python=$ROOT/.venv/bin/python
+    local -a options=(--scale "$SCALE" --jobs "$JOBS" --out "$OUT" ${QUICK:+--quick} ${FULL:+--full})
     local name
-    name=$(basename "$1" .yaml)
-    stage "search/$name" "$name: each method's coefficients, on validation problems" --module rl.train \
-        --module rl.search --reads "$1" --writes "$OUT/runs/search-$name.json" \
-        -- rl.search "$1" --jobs "$JOBS" --out "$OUT"
-}
-
-exhibit() { # name: drawn again only when its own script or the results that it reads have changed
-    local -a reads=() options=() experiments=()
-    local source experiment where scale=$SCALE
-    for source in "$OUT/theory/$1.csv" "results/theory/$1.csv"; do # the run at hand, else the committed one
-        [[ ! -f $source ]] || { reads+=(--reads "$source") && break; }
-    done
-    if grep -qE 'figures.contest|import contest' "figures/$1.py"; then
-        experiments=(maze-perfect maze-looped maze-misled countdown) options=(--scale "$SCALE")
-    elif grep -q 'experiment="countdown-gpu"' "figures/$1.py"; then
-        experiments=(countdown-gpu) scale=gpu
-    elif grep -q 'experiment="linear"' "figures/$1.py"; then
-        experiments=(linear) options=(--scale "$SCALE") reads+=(--reads "rl/experiments/paper/*.yaml")
-    elif grep -q rl_exhibit "figures/$1.py"; then
-        experiments=("$NAME") options=(--experiment "$NAME" --scale "$SCALE")
-    fi
-    # experiments that a script reads beside these, with their scale: `linear:cpu`
-    experiments+=($(sed -n 's/^BESIDE = //p' "figures/$1.py" | grep -oE '"[a-z-]+": "[a-z]+"' | tr -d '" ' || :))
-    local found=
-    for experiment in ${experiments[@]+"${experiments[@]}"}; do
-        where=$scale
-        [[ $experiment != *:* ]] || where=${experiment#*:} experiment=${experiment%:*}
-        for source in "$OUT/runs/$experiment/seed*/*/eval-heldout.json" "results/$where/$experiment/*"; do
-            compgen -G "$source" >/dev/null || continue
-            found=1 reads+=(--reads "$source") && break
-        done
-    done
-    if ((${#experiments[@]})) && [[ ! $found && ${experiments[0]} != "$NAME" ]]; then
-        ! wanted "$1" || say "–  $1: not drawn, ${experiments[*]} was not run at the scale $scale"
-        return 0
-    fi
-    stage "$1" "" --writes "$OUT/figures/$1.csv" ${reads[@]+"${reads[@]}"} \
-        -- "figures.$1" --out "$OUT" ${options[@]+"${options[@]}"}
+    for name in ${ONLY[@]+"${ONLY[@]}"}; do options+=(--only "$name"); done
+    [[ $1 != runs ]] || python=$RUNNER
+    "$python" -m repro.stages "$1" "${options[@]}" || status=$?
+    case $status in
+    0) RAN=1 ;;
+    3) ;; # none of them was asked for
+    *) RAN=1 FAILED+=("$1") ;;
+    esac
 }
 
 finish() {
-    if ((${#ONLY[@]} && RAN == 0)); then die 2 "no stage is called '${ONLY[*]}'; see --help"; fi
+    if [[ ! $RAN ]]; then die 2 "no stage is called '${ONLY[*]}'; see --help"; fi
     python -m repro.summary --out "$OUT" --seconds $((SECONDS - STARTED))
     [[ ! $COMPARE ]] || python -m figures.compare --out "$OUT" --scale "$SCALE" || FAILED+=(compare)
     if ((${#FAILED[@]})); then die 1 "failed: ${FAILED[*]}"; fi

@@ -49,7 +49,7 @@ EXPLAINED = f"""How the estimates are made (nothing of them was measured), with 
     of {PEAK / 1e12:.0f} TFLOP/s (A100, bfloat16), and a quarter on top for all else
   memory of a GPU = 16 P bytes (float32 weights, gradients, Adam; LoRA: 2 P) over all GPUs + 2 P for vLLM's copy
     + {RESERVE} GiB for activations and the cache of keys and values
-  disk = 4 P bytes for each final model, and for the run at hand 3 checkpoints of 12 P (weights, Adam; LoRA: none)"""
+  disk = 4 P bytes for each final model, and while a run trains 3 checkpoints of 12 P (weights, Adam; LoRA: none)"""
 
 
 @dataclass(frozen=True)
@@ -195,21 +195,12 @@ def described(path: Path, config: Experiment) -> str:
     )
 
 
-def listed(path: Path, config: Experiment) -> str:
-    """`name file methods seeds` for scripts, the file as seen from the project's folder; `needs` must be there."""
-    assert config.needs is not None
-    methods, seeds = ",".join(config.methods), ",".join(map(str, config.needs.seeds))
-    return f"{config.name} {path.relative_to(ROOT)} {methods} {seeds}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 0 for a plan; with --check, 1 and one sentence if this machine cannot run it."""
     parser = argparse.ArgumentParser(prog="python -m rl.plan", description="What a scale's runs take; nothing is run.")
     parser.add_argument("names", nargs="*", metavar="EXPERIMENT", help="by the name in its YAML (default: all)")
     parser.add_argument("--scale", default="paper", choices=SCALES)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--check", action="store_true", help="print nothing but why this machine cannot run it, if so")
-    what.add_argument("--list", action="store_true", help="name, file, methods, seeds of each that says its needs")
+    parser.add_argument("--check", action="store_true", help="print nothing but why this machine cannot run it, if so")
     parser.add_argument("--packages-later", action="store_true", help="with --check: packages are installed afterwards")
     options = parser.parse_args(arguments)
     try:
@@ -225,11 +216,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if reason:
                 print(f"rl.plan: {reason}", file=sys.stderr)
             return 1 if reason else 0
-        if options.list:
-            for path, config in found.items():
-                if config.needs is not None:
-                    print(listed(path, config))
-            return 0
         print(f"Plan of the scale {options.scale}. Nothing is run.\n")
         for path, config in found.items():
             print(described(path, config) + "\n")

@@ -17,6 +17,9 @@ from rl.experiments import trajectory
 SHARED = ("name", "scale", "task", "base", "train", "evaluate")  # what runs must have in common to stand in one exhibit
 
 
+LOCAL, COMMITTED = "local run", "results"  # where runs lie
+
+
 class ResultError(ValueError):
     """A result that an exhibit needs is missing, incomplete or of another experiment; the message is one line."""
 
@@ -59,7 +62,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """Evaluated runs of one experiment. origin: `run at hand` or `results`. out: where local ones were looked for."""
+    """Evaluated runs of one experiment. origin: LOCAL or COMMITTED. out: where local ones were looked for."""
 
     experiment: str
     origin: str
@@ -158,17 +161,27 @@ def committed(experiment: str, scale: str) -> list[Run]:
     return runs
 
 
+def _local(experiment: str, out: Path | None) -> list[Path]:
+    return sorted((out / "runs" / experiment).glob("seed*/*/eval-heldout.json")) if out is not None else []
+
+
+def files(experiment: str, out: Path | None, scale: str = "cpu") -> list[Path]:
+    """The files that change when what `load` returns does; empty where it raises NotRun."""
+    folder = tables.folder_of(ROOT / "results", scale, experiment)
+    return _local(experiment, out) or (sorted(folder.iterdir()) if (folder / tables.MANIFESTS).is_file() else [])
+
+
 def load(experiment: str, out: Path | None, scale: str = "cpu") -> Results:
     """Every evaluated run of `experiment`: the local ones under `out`, or, where there is none, the committed ones.
 
     Raises NotRun if there is no run at all, ResultError if one is incomplete or two differ in more than the method.
     """
-    local = sorted((out / "runs" / experiment).glob("seed*/*/eval-heldout.json")) if out is not None else []
+    local = _local(experiment, out)
     found = [read_run(path.parent) for path in local] or committed(experiment, scale)
     if found:
         runs = tuple(sorted(found, key=lambda run: (run.seed, run.method)))
         _one_regime(runs)
-        return Results(experiment, "run at hand" if local else "results", runs, out)
+        return Results(experiment, LOCAL if local else COMMITTED, runs, out)
     command = sweep_command(experiment, scale)
     remedy = f"{command} makes its results" if command else f"no experiment of the scale {scale} is called so"
     raise NotRun(f"{experiment}: not run; {remedy}")

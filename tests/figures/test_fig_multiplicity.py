@@ -41,7 +41,7 @@ def test_measured_models_are_laid_on(data, tmp_path):
     for seed in (0, 1):
         for method, correct in {"base": 0.2, "grpo": 0.4, "entropy-bonus": 0.6}.items():
             write_run(tmp_path, method, seed, np.full(5, correct), "maze-looped")
-    rows = fig_multiplicity.measured(tmp_path, "cpu")
+    rows = fig_multiplicity.measured({"maze-looped": load("maze-looped", tmp_path)})
     [one] = rows[rows["task"] == "maze-looped"].to_dict("records")
     assert (one["method"], one["y"]) == ("entropy-bonus", pytest.approx(2 * np.log(1.5)))
     assert one["x"] == pytest.approx(gap(load("maze-looped", tmp_path).of("base")[0]).mean())

@@ -1,4 +1,4 @@
-"""The look of exhibits: colours that everybody can tell apart, readable sizes, tables that survive Markdown and TeX."""
+"""The look of figures and tables: colors told apart by everybody, readable sizes, valid Markdown and TeX."""
 
 import itertools
 import re

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from figures import contest
+from repro import stages
 from repro.manifest import ROOT
-from rl.analysis.results import committed
-from rl.experiments.config import load as config_of
 
 TOOLS = ["awk", "basename", "bash", "cat", "cksum", "df", "dirname", "head", "nproc", "rm", "sed", "tail"]
 
@@ -95,16 +92,10 @@ def test_no_disk(machine: Path) -> None:
     assert_one_line(run(machine), 1, "needs 5 GiB", "1 GiB are left")
 
 
-PLANNED = """one rl/experiments/paper/one.yaml grpo,ds-grpo 0,1
-two rl/experiments/paper/two.yaml grpo 7"""
-
-
 @pytest.fixture
 def paper(machine: Path) -> Path:
     """Both environments are there, with a Python that notes what it is asked for; `lacks-NAME` makes its check fail."""
     project = machine / "a folder"
-    for name in ("one", "two"):
-        (project / "rl" / "experiments" / "paper" / f"{name}.yaml").write_text(f"name: {name}\n")
     key = ["bash", "-c", "ROOT=$PWD; source repro/setup.sh; environment_key $0"]
     for name, constraints in ((".venv", "constraints.txt"), (".venv-vllm", "constraints-vllm.txt")):
         shutil.copy(ROOT / constraints, project)
@@ -115,33 +106,56 @@ def paper(machine: Path) -> Path:
         python.write_text(
             f"#!{shutil.which('bash')}\n"
             f'echo "{name} $*" >>"{machine}/asked"\n'
-            f"""case "$*" in *--list*) echo '{PLANNED}' ;; *--check*) [[ ! -e "{machine}/lacks{name}" ]] ;; esac\n"""
+            f'[[ "$*" != *--check* ]] || [[ ! -e "{machine}/lacks{name}" ]] || exit 1\n'
+            f'[[ "$*" != *repro.stages* ]] || exit "$(cat "{machine}/status-$3" 2>/dev/null || echo 0)"\n'
         )
         python.chmod(0o755)
     return machine
+
+
+GROUPS = ["theory", "runs", "figures", "verdicts", "notebooks"]
 
 
 def asked(paper: Path, module: str) -> list[str]:
     return [line for line in (paper / "asked").read_text().splitlines() if f"-m {module}" in line]
 
 
-def test_the_scale_of_the_paper_runs_every_experiment_by_its_own_methods_and_seeds(paper: Path) -> None:
-    done = run(paper, "--scale", "paper", "--only", "runs", "--out", "x", "--jobs", "1")
+def answering(paper: Path, **statuses: int) -> None:
+    """Let the stages of these groups end so."""
+    for group, status in statuses.items():
+        (paper / f"status-{group}").write_text(str(status))
+
+
+def test_every_group_in_its_order_with_what_was_asked_for(paper: Path) -> None:
+    done = run(paper, "--full", "--only", "runs/one", "--only", "x y", "--out", "x", "--jobs", "3")
     assert done.returncode == 0, done
-    stages = asked(paper, "repro.stage")
-    assert len(stages) == 2
-    for line, name, methods, seeds in zip(stages, ("one", "two"), ("grpo,ds-grpo", "grpo"), ("0,1", "7")):
-        file = f"rl/experiments/paper/{name}.yaml"
-        assert line.startswith(f".venv-vllm -m repro.stage runs/{name} ")
-        assert line.endswith(f"-- rl.sweep {file} --methods {methods} --seeds {seeds} --jobs 1 --out {paper}/x")
-        writes = [word for word in line.split() if word.endswith("eval-heldout.json")]
-        assert len(writes) == len(seeds.split(",")) * (1 + len(methods.split(",")))
+    options = f"--scale cpu --jobs 3 --out {paper}/x --full --only runs/one --only x y"
+    assert asked(paper, "repro.stages") == [f".venv -m repro.stages {group} {options}" for group in GROUPS]
+    assert asked(paper, "repro.summary")
+
+
+def test_a_failed_group_is_named_and_the_others_are_run(paper: Path) -> None:
+    answering(paper, runs=1, figures=3)
+    done = run(paper, "--record")
+    assert_one_line(done, 1, "failed: runs")
+    assert len(asked(paper, "repro.stages")) == len(GROUPS)
+    assert asked(paper, "repro.record") == []
+
+
+def test_a_stage_that_there_is_not(paper: Path) -> None:
+    answering(paper, **dict.fromkeys(GROUPS, 3))
+    assert_one_line(run(paper, "--only", "teory"), 2, "no stage is called 'teory'")
+
+
+def test_runs_of_the_paper_alone_use_the_environment_of_vllm(paper: Path) -> None:
+    assert run(paper, "--scale", "paper").returncode == 0
+    python = {line.split()[3]: line.split()[0] for line in asked(paper, "repro.stages")}
+    assert python == {**dict.fromkeys(GROUPS, ".venv"), "runs": ".venv-vllm"}
     assert [line.split(" -m ")[0] for line in asked(paper, "rl.plan --scale paper --check")] == [".venv", ".venv-vllm"]
 
 
-def test_one_experiment_of_the_paper_alone(paper: Path) -> None:
+def test_one_experiment_of_the_paper_alone_is_checked(paper: Path) -> None:
     assert run(paper, "--scale", "paper", "--only", "runs/two").returncode == 0
-    assert [" runs/two " in line for line in asked(paper, "repro.stage")] == [True]
     assert all(line.endswith("two") for line in asked(paper, "rl.plan --scale paper --check"))
     assert len(asked(paper, "rl.plan --scale paper --check")) == 2
 
@@ -151,32 +165,14 @@ def test_what_the_machine_cannot_run_is_refused_before_anything_starts(paper: Pa
     (paper / lacks).touch()
     for only in ([], ["--only", "runs"], ["--only", "runs/one"]):
         assert run(paper, "--scale", "paper", *only).returncode == 1
-    assert asked(paper, "repro.stage") == []
-
-
-def test_full_makes_every_run_that_is_recorded_and_none_that_cannot_be(paper: Path) -> None:
-    assert run(paper, "--full", "--only", "runs").returncode == 0
-    made = set()
-    for line in asked(paper, "repro.stage"):
-        [(path, methods, seeds)] = re.findall(r"-- rl\.sweep (\S+) --methods (\S+) --seeds (\S+)", line)
-        config = config_of(ROOT / path)
-        for method in methods.split(","):
-            config.method(method)
-            made |= {(config.name, seed, method) for seed in seeds.split(",")}
-    runs = (committed(path.parent.name, "cpu") for path in ROOT.glob("results/cpu/*/evaluations.parquet"))
-    recorded = {(run.config["name"], str(run.seed), run.method) for found in runs for run in found}
-    assert len(recorded) > 200
-    assert {one for one in recorded if one[2] != "base"} - made == set()
+    assert asked(paper, "repro.stages") == []
 
 
 def test_theory_needs_nothing_of_the_scale(paper: Path) -> None:
     (paper / "lacks.venv").touch()
     assert run(paper, "--scale", "paper", "--only", "theory").returncode == 0
-    assert [" theory " in line for line in asked(paper, "repro.stage")] == [True]
+    assert len(asked(paper, "repro.stages")) == len(GROUPS)
 
 
-def test_the_contest_that_the_script_draws_is_the_contest() -> None:
-    """A task that is missing in the script would leave its exhibits stale."""
-    script = (ROOT / "repro" / "setup.sh").read_text(encoding="utf-8")
-    listed = re.findall(r"experiments=\((maze-[^)]*)\)", script)
-    assert [tuple(names.split()) for names in listed] == [contest.EXPERIMENTS]
+def test_the_script_names_every_group_that_there_is() -> None:
+    assert list(stages.GROUPS) == GROUPS

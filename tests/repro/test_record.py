@@ -61,7 +61,7 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, root: Path) -> None:
     }
     local = results.load("demo", tmp_path)
     again = results.load("demo", None)
-    assert (local.origin, again.origin) == ("run at hand", "results")
+    assert (local.origin, again.origin) == ("local run", "results")
     for one, other in zip(local.runs, again.runs, strict=True):
         assert (one.method, one.seed, one.config, one.manifest) == (
             other.method,

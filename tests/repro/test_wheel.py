@@ -101,7 +101,7 @@ from rl.experiments.config import load
 from rl.plan import experiments
 from rl.experiments.identity import source_key
 config = load(ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml", ["train.steps=3"])
-found = [str(path.relative_to(ROOT)) for path in closure(["rl.train", "theory.verify", "figures.draw"])]
+found = [str(path.relative_to(ROOT)) for path in closure(["rl.train", "theory.verify", "figures.tab_main"])]
 names = [one.name for scale in ("cpu", "gpu", "paper") for one in experiments(scale).values()]
 print(json.dumps([rl.__file__, config.train.steps, names, found, source_key(config, "ds-grpo")]))
 """
@@ -115,5 +115,5 @@ print(json.dumps([rl.__file__, config.train.steps, names, found, source_key(conf
 
 def test_the_commands_start_from_it(python: Path, tmp_path: Path) -> None:
     assert "countdown" in run(python, "-m", "rl.plan", "--scale", "paper", cwd=tmp_path).stdout
-    for module in ("rl.train", "rl.sweep", "rl.evaluate", "figures.draw", "theory.exhibits"):
+    for module in ("rl.train", "rl.sweep", "rl.evaluate", "figures.tab_main", "theory.exhibits"):
         assert "usage" in run(python, "-m", module, "--help", cwd=tmp_path).stdout

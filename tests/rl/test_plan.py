@@ -167,18 +167,6 @@ def test_one_experiment_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert "qwen3-17: no experiment of the scale paper; did you mean 'qwen3-17b'?" in capsys.readouterr().err
 
 
-def test_the_list_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert plan.main(["--scale", "paper", "--list"]) == 0
-    lines = [line.split(" ") for line in capsys.readouterr().out.splitlines()]
-    assert {name for name, *_ in lines} == set(MODELS)
-    for name, path, methods, seeds in lines:
-        assert load(ROOT / path).name == name
-        assert methods.split(",") == list(PAPER[name].methods)
-        assert seeds == "0,1,2"
-    assert plan.main(["--scale", "cpu", "--list"]) == 0
-    assert capsys.readouterr().out == "", "those do not say what they need"
-
-
 def test_without_the_gpus_it_refuses_in_a_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

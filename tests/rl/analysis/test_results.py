@@ -15,7 +15,7 @@ from rl.analysis.results import NotRun, ResultError, load
 def test_reads_every_run(tmp_path: Path) -> None:
     write_experiment(tmp_path)
     results = load("demo", tmp_path)
-    assert results.origin == "run at hand"
+    assert results.origin == "local run"
     assert results.methods() == ["base", "grpo", "ds-grpo"]
     assert sorted(results.of("grpo")) == [0, 1, 2]
     run = results.of("ds-grpo")[1]

@@ -1,4 +1,4 @@
-"""The experiment's exhibits: drawn from recorded runs alone, refused by name, and saying what the runs say."""
+"""Figures and tables of one experiment: made from recorded runs alone, refused by name, true to the runs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ from figures import (
 )
 from repro.manifest import ROOT
 from rl.analysis.results import ResultError, load
+from rl.experiments.config import read
 
-FIGURES = ["fig_countdown_passk", "fig_gpu_passk", "fig_inference_cost", "fig_training"]
-TABLES = ["tab_main", "tab_gpu", "tab_settings", "tab_multiplicity"]
+PLANS = sorted((ROOT / "rl" / "experiments" / "paper").glob("*.yaml"))
+FIGURES = ["fig_countdown_passk", "fig_inference_cost", "fig_training"]
+TABLES = ["tab_main", "tab_settings", "tab_multiplicity"]
 
 
 def run(name: str, out: Path, experiment: str = "demo") -> subprocess.CompletedProcess[str]:
@@ -48,11 +50,11 @@ def test_made_from_recorded_runs(tmp_path: Path, name: str, seeds: int) -> None:
         assert (tmp_path / "figures" / f"{name}{suffix}").stat().st_size > 100
 
 
-@pytest.mark.parametrize("name", ["fig_gpu_passk", "tab_gpu"])
-def test_the_exhibits_of_the_gpu_scale_are_made_from_its_runs(tmp_path: Path, name: str) -> None:
-    command = [sys.executable, "-m", f"figures.{name}", "--out", str(tmp_path)]
+def test_another_scale_is_an_option_and_has_files_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "figures.tab_main", "--out", str(tmp_path), "--scale", "gpu"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout == f"{name}: made from countdown-gpu (results)\n", done.stderr
+    assert done.stdout == "tab_main: made from countdown-gpu (results)\n", done.stderr
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"tab_main-gpu"}
 
 
 @pytest.mark.parametrize("name", [FIGURES[0], TABLES[0]])
@@ -125,11 +127,11 @@ def test_compare_takes_the_largest_k_of_sampled_runs(tmp_path: Path) -> None:
     assert list(compare.quantities(load("demo", tmp_path))) == ["Pass@1", "Pass@1024", "Gini–Simpson"]
 
 
-@pytest.mark.parametrize("exhibit", [fig_countdown_passk, fig_inference_cost, tab_main, tab_multiplicity])
-def test_what_rests_on_exact_correctness_refuses_sampled_runs(tmp_path: Path, exhibit: ModuleType) -> None:
+@pytest.mark.parametrize("script", [fig_countdown_passk, fig_inference_cost, tab_main, tab_multiplicity])
+def test_what_rests_on_exact_correctness_refuses_sampled_runs(tmp_path: Path, script: ModuleType) -> None:
     write_mathematics(tmp_path)
     with pytest.raises(ResultError, match=r"eval-heldout\.json: (sampled, and|has no 'solutions')"):
-        exhibit.frame(load("sums", tmp_path))
+        script.frame(load("sums", tmp_path))
 
 
 def test_mathematics_is_made_from_linear_unless_told(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_mathematics_is_made_from_linear_unless_told(tmp_path: Path) -> None:
         command = [sys.executable, "-m", f"figures.{name}", "--out", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         assert done.returncode == 0, done.stderr
-        assert done.stdout == f"{name}: made from linear (run at hand)\n"
+        assert done.stdout == f"{name}: made from linear (local run)\n"
         for suffix in suffixes:
             assert (tmp_path / "figures" / f"{name}{suffix}").stat().st_size > 100
 
@@ -170,7 +172,7 @@ def test_a_panel_for_each_benchmark(tmp_path: Path) -> None:
 def test_the_table_of_mathematics_says_what_the_runs_say(tmp_path: Path) -> None:
     write_mathematics(tmp_path)
     results = load("sums", tmp_path)
-    rows = tab_math.frame(results)
+    rows = tab_math.frame(results, {}, PLANS)
     ours = rows[rows["benchmark"] == "all problems"].set_index("method")
     runs = results.of("ds-grpo").values()
     for name, quantity in (("Pass@1", "C"), ("Pass@k", "passk_8"), ("distinct correct routes in k", "distinct_8")):
@@ -183,9 +185,14 @@ def test_the_table_of_mathematics_says_what_the_runs_say(tmp_path: Path) -> None
     assert (str(level["timeouts (%)"]), str(level["no readable answer (%)"])) == ("0", "6.2")  # one of sixteen
 
 
+def test_every_planned_run_on_mathematics_has_its_row() -> None:
+    planned = [read(path) for path in PLANS]
+    assert set(tab_math.PAPER) == {one["name"] for one in planned if one["task"]["name"] == "math"}
+
+
 def test_models_of_the_paper_stand_as_not_run_until_they_are(tmp_path: Path) -> None:
     write_mathematics(tmp_path)
-    rows = tab_math.frame(load("sums", tmp_path))
+    rows = tab_math.frame(load("sums", tmp_path), {}, PLANS)
     missing = rows[rows["Pass@1"].map(str) == "not run"].set_index("model")
     assert set(missing.index) == {
         "Qwen2.5-Math-1.5B",
@@ -203,8 +210,9 @@ def test_models_of_the_paper_stand_as_not_run_until_they_are(tmp_path: Path) -> 
         for method in ("base", "grpo"):
             more = {"experiment": "qwen25-math-7b", "scale": "paper", "task": "math", "base": base}
             write_sampled(tmp_path, method, seed, np.arange(10), benchmarks=("math500", "aime24"), **more)
-    for asked in (load("sums", tmp_path), load("qwen25-math-7b", tmp_path, "paper")):
-        seven = tab_math.frame(asked).query("model == 'Qwen2.5-Math-7B'")
+    recorded = {"qwen25-math-7b": load("qwen25-math-7b", tmp_path, "paper")}
+    for asked in (load("sums", tmp_path), *recorded.values()):
+        seven = tab_math.frame(asked, recorded, PLANS).query("model == 'Qwen2.5-Math-7B'")
         assert list(seven["method"][:-1]) == ["base", "grpo"] * 3
         assert list(seven["benchmark"][:-1:2]) == ["all problems", "aime24", "math500"]
         assert set(seven["distinct correct routes in k"][:-1]) == {"not told apart"}
@@ -212,13 +220,13 @@ def test_models_of_the_paper_stand_as_not_run_until_they_are(tmp_path: Path) -> 
         assert seven["method"].iloc[-1].startswith("ds-grpo, ")
 
 
-def test_evaluations_without_what_the_exhibits_of_mathematics_show_are_refused(tmp_path: Path) -> None:
+def test_evaluations_without_what_figures_of_mathematics_show_are_refused(tmp_path: Path) -> None:
     write_mathematics(tmp_path, seeds=1)
     path = tmp_path / "runs/sums/seed0/base/eval-heldout.json"
     summary = json.loads(path.read_text())
     path.write_text(json.dumps(summary | {"benchmarks": {"level1": {}, "level2": {}}}))
     with pytest.raises(ResultError, match=r"base.eval-heldout\.json: does not count the reasons .* on level1"):
-        tab_math.frame(load("sums", tmp_path))
+        tab_math.frame(load("sums", tmp_path), {}, PLANS)
     del summary["parameters"]
     path.write_text(json.dumps(summary))
     with pytest.raises(ResultError, match="does not say how many parameters"):

@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from recorded import write_experiment
 
-from figures import sources
+from figures import reads
+from figures.reads import Experiment, Experiments, Files, Place, Theory, available
 from repro.manifest import REQUIRED, ROOT
+from rl.analysis import results
+from rl.analysis.results import NotRun, ResultError
 from theory import exhibits
 
 NAME = "fig_selection_bias"
+TABLE = Theory(NAME)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,7 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def out(computed: Path, tmp_path: Path) -> Path:
-    """A run at hand of the test's own, to be spoilt."""
+    """A local run of the test's own, to be spoilt."""
     (tmp_path / "theory").mkdir()
     for suffix in (".csv", ".json"):
         (tmp_path / "theory" / f"{NAME}{suffix}").write_bytes((computed / "theory" / f"{NAME}{suffix}").read_bytes())
@@ -40,41 +45,73 @@ def command(module: str, *arguments: object) -> subprocess.CompletedProcess[str]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-def test_the_run_at_hand_is_read_with_its_manifest(out: Path) -> None:
-    frame, manifest, origin = sources.table(NAME, out)
-    assert origin == "run at hand"
-    assert set(REQUIRED) <= set(manifest)
-    assert len(frame) + 1 == len(files(out)[0].read_text().splitlines())
+def test_the_local_table_comes_first(out: Path) -> None:
+    place = Place(out)
+    assert TABLE.files(place) == [files(out)[0]]
+    assert TABLE.origin(place) == "local run"
+    assert len(TABLE.load(place)) + 1 == len(files(out)[0].read_text().splitlines())
 
 
-def test_the_committed_table_is_read_where_there_is_none_at_hand(
+def test_the_committed_table_is_read_where_there_is_no_local_one(
     out: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path_factory.mktemp("root")
     (root / "results").mkdir()
     (out / "theory").rename(root / "results" / "theory")
-    monkeypatch.setattr(sources, "ROOT", root)
-    assert sources.table(NAME, out)[2] == "results"
+    monkeypatch.setattr(reads, "ROOT", root)
+    assert TABLE.origin(Place(out)) == "results"
+    assert not TABLE.load(Place(out)).empty
 
 
 def test_missing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-    with pytest.raises(sources.SourceError, match=rf"{NAME}.csv: not computed; .*--only {NAME}"):
-        sources.table(NAME, tmp_path)
+    monkeypatch.setattr(reads, "ROOT", tmp_path)
+    with pytest.raises(NotRun, match=rf"{NAME}.csv: not computed; .*--only {NAME}"):
+        TABLE.load(Place(tmp_path))
+    assert not available((TABLE,), Place(tmp_path))
+
+
+def test_the_scale_names_the_experiment_unless_another_is_asked_for(tmp_path: Path) -> None:
+    write_experiment(tmp_path, seeds=1, experiment="large")
+    one = Experiment({"cpu": "absent", "gpu": "large"})
+    assert one.load(Place(tmp_path, "gpu")).experiment == "large"
+    assert one.load(Place(tmp_path, "cpu", "large")).experiment == "large"
+    assert len(one.files(Place(tmp_path, "gpu"))) == 3
+    for place, said in ((Place(tmp_path), "absent: not run"), (Place(tmp_path, "paper"), "no experiment of the scale")):
+        assert not available((one,), place)
+        with pytest.raises(NotRun, match=said):
+            one.load(place)
+
+
+def test_several_experiments_are_those_that_were_run(tmp_path: Path) -> None:
+    write_experiment(tmp_path, seeds=1, experiment="here")
+    place = Place(tmp_path)
+    both, none = Experiments({"here": "cpu", "absent": "gpu"}), Experiments({"absent": "cpu"})
+    assert list(both.load(place)) == ["here"]
+    assert both.files(place) == results.files("here", tmp_path)
+    with pytest.raises(NotRun, match="absent: not run"):
+        none.load(place)
+    optional = Experiments(none.scales, optional=True)
+    assert optional.load(place) == {}
+    assert [available((one,), place) for one in (both, none, optional)] == [True, False, True]
+
+
+def test_files_of_the_project(tmp_path: Path) -> None:
+    found = Files("rl/experiments/paper/*.yaml").load(Place(tmp_path))
+    assert {path.parent for path in found} == {ROOT / "rl" / "experiments" / "paper"}
 
 
 def test_without_manifest_is_refused(out: Path) -> None:
     record = files(out)[1]
     record.unlink()
-    with pytest.raises(sources.SourceError, match=re.escape(str(record))):
-        sources.table(NAME, out)
+    with pytest.raises(ResultError, match=re.escape(str(record))):
+        TABLE.load(Place(out))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1"])
 def test_a_broken_manifest_is_refused(out: Path, content: str) -> None:
     files(out)[1].write_text(content)
-    with pytest.raises(sources.SourceError, match="no manifest that can be read"):
-        sources.table(NAME, out)
+    with pytest.raises(ResultError, match="no manifest that can be read"):
+        TABLE.load(Place(out))
 
 
 @pytest.mark.parametrize("field", REQUIRED)
@@ -83,8 +120,8 @@ def test_an_incomplete_manifest_is_refused(out: Path, field: str) -> None:
     manifest = json.loads(record.read_text())
     del manifest[field]
     record.write_text(json.dumps(manifest))
-    with pytest.raises(sources.SourceError, match=rf"lacks {field}$"):
-        sources.table(NAME, out)
+    with pytest.raises(ResultError, match=rf"lacks {field}$"):
+        TABLE.load(Place(out))
 
 
 def test_a_changed_table_is_refused_even_by_one_digit(out: Path) -> None:
@@ -92,8 +129,8 @@ def test_a_changed_table_is_refused_even_by_one_digit(out: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-2] = ord("1") if content[-2] != ord("1") else ord("2")
     path.write_bytes(bytes(content))
-    with pytest.raises(sources.SourceError, match="checksum differs"):
-        sources.table(NAME, out)
+    with pytest.raises(ResultError, match="checksum differs"):
+        TABLE.load(Place(out))
 
 
 def test_a_manifest_without_checksum_is_refused(out: Path) -> None:
@@ -101,8 +138,8 @@ def test_a_manifest_without_checksum_is_refused(out: Path) -> None:
     manifest = json.loads(record.read_text())
     del manifest["sha256"]
     record.write_text(json.dumps(manifest))
-    with pytest.raises(sources.SourceError, match="checksum differs"):
-        sources.table(NAME, out)
+    with pytest.raises(ResultError, match="checksum differs"):
+        TABLE.load(Place(out))
 
 
 def test_the_command_refuses_in_one_line_and_draws_nothing(out: Path) -> None:
@@ -110,7 +147,7 @@ def test_the_command_refuses_in_one_line_and_draws_nothing(out: Path) -> None:
     done = command(NAME, "--out", out)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{NAME}: not drawn: ")
+    assert line.startswith(f"{NAME}: not made: ")
     assert not (out / "figures").exists()
 
 
@@ -120,25 +157,8 @@ def test_the_folder_may_have_a_space(out: Path) -> None:
     (out / "theory").rename(spaced / "theory")
     done = command(NAME, "--out", spaced)
     assert done.returncode == 0, done.stderr
-    assert "run at hand" in done.stdout
+    assert done.stdout == f"{NAME}: made from theory (local run)\n"
     assert (spaced / "figures" / f"{NAME}.pdf").is_file()
-
-
-def test_draw_names_the_refused(out: Path) -> None:
-    done = command("draw", "--only", NAME, "--out", out)
-    assert done.returncode == 0
-    assert done.stdout.splitlines() == [f"{NAME}: drawn from theory (run at hand)", "1 of 1 drawn"]
-    files(out)[0].write_text("changed\n")
-    done = command("draw", "--only", NAME, "--out", out)
-    assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == f"0 of 1 drawn; refused: {NAME}"
-    assert "checksum" in done.stderr
-
-
-def test_draw_offers_the_nearest_name() -> None:
-    done = command("draw", "--only", "fig_selection_bais")
-    assert done.returncode == 2
-    assert f"did you mean {NAME!r}?" in done.stderr
 
 
 def test_no_manifest_tells_where_it_was_made(computed: Path) -> None:

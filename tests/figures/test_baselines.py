@@ -1,4 +1,4 @@
-"""The contest's exhibits: several tasks at once, from recorded runs alone."""
+"""The baseline comparison: several tasks at once, from recorded runs alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import pandas as pd
 import pytest
 from recorded import write_run
 
-from figures import contest, fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
+from figures import fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
+from figures.baselines import EXPERIMENTS
+from figures.reads import Experiments, Place
 from repro.manifest import ROOT
 from rl.analysis.comparisons import contestants
+from rl.analysis.results import ResultError, Results
 
 METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}
-EXHIBITS = {
+FILES = {
     "fig_heuristics": ".png",
     "fig_pareto": ".png",
     "tab_ablation": ".md",
@@ -26,10 +29,14 @@ EXHIBITS = {
 }
 
 
+def load_all(out: Path) -> dict[str, Results]:
+    return Experiments(EXPERIMENTS).load(Place(out))
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    for experiment in contest.EXPERIMENTS[:2]:
+    for experiment in list(EXPERIMENTS)[:2]:
         for seed in range(3):
             noise = rng.uniform(-0.05, 0.05, 30)
             for method, mean in METHODS.items():
@@ -37,17 +44,17 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", EXHIBITS)
+@pytest.mark.parametrize("name", FILES)
 def test_made_from_recorded_runs(out: Path, name: str) -> None:
     command = [sys.executable, "-m", f"figures.{name}", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert "maze-perfect (run at hand)" in done.stdout
-    assert (out / "figures" / f"{name}{EXHIBITS[name]}").stat().st_size > 100
+    assert "maze-perfect (local run)" in done.stdout
+    assert (out / "figures" / f"{name}{FILES[name]}").stat().st_size > 100
 
 
 def test_numbers_are_those_of_the_runs(out: Path) -> None:
-    found = contest.load_all(out, "cpu")
+    found = load_all(out)
     points = fig_heuristics.frame(found).set_index(["experiment", "method", "k"])
     assert points.loc[("maze-looped", "ds-grpo", 1), "mean"] == pytest.approx(0.1)
     assert points.loc[("maze-looped", "entropy-bonus", 1), "high"] < 0
@@ -61,33 +68,27 @@ def test_numbers_are_those_of_the_runs(out: Path) -> None:
 
 def test_a_prediction_that_fails_is_called_that(out: Path) -> None:
     """The runs above: a positive gap foresees the bonus, and the penalty is what helped."""
-    rows = tab_prediction.frame(contest.load_all(out, "cpu")).set_index(["task", "method"])
+    rows = tab_prediction.frame(load_all(out)).set_index(["task", "method"])
     assert rows.loc[("maze-perfect", "entropy-bonus"), "foreseen to help"] == "bonus"
     assert rows.loc[("maze-perfect", "entropy-bonus"), "sign"] == "against"
     assert rows.loc[("maze-perfect", "entropy-penalty"), "sign"] == "against"
-
-
-def test_nothing_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "EXPERIMENTS", ("absent",))
-    with pytest.raises(contest.ResultError, match="absent: not run"):
-        contest.load_all(tmp_path, "cpu")
 
 
 def test_one_damaged_run_is_not_passed_over(out: Path) -> None:
     table = out / "runs" / "maze-looped" / "seed0" / "grpo" / "eval-heldout.parquet"
     assert isinstance(pd.read_parquet(table), pd.DataFrame)
     table.unlink()
-    with pytest.raises(contest.ResultError, match="missing; evaluate the run again"):
-        contest.load_all(out, "cpu")
+    with pytest.raises(ResultError, match="missing; evaluate the run again"):
+        load_all(out)
 
 
 def test_gamma_stands_beside_what_it_did() -> None:
     """On what is committed: the table's means are those of the logs, and a task without DS-GRPO has no row."""
-    found = contest.load_all(Path("nothing-here"), "cpu")
+    [found] = [one.load(Place(Path("nothing-here"))) for one in tab_gamma.READS]
     table = tab_gamma.frame(found)
     rows = table[table["method"] == "ds-grpo"].set_index("task")
     assert {"countdown", "linear", "countdown-gpu"} <= set(rows.index)
-    assert set(rows.index) <= {*found, *tab_gamma.BESIDE}
+    assert set(rows.index) <= set(found)
     countdown = found["countdown"].of("ds-grpo")
     shares = [run.metrics["ds_share"].mean() for run in countdown.values()]
     assert rows.loc["countdown", "the term's share of the advantage"] == pytest.approx(np.mean(shares))
@@ -97,7 +98,7 @@ def test_gamma_stands_beside_what_it_did() -> None:
 
 def test_a_method_with_fewer_seeds_stands_in_the_table_alone(out: Path) -> None:
     write_run(out, "ucpo", 0, np.full(30, 0.4), "maze-perfect")
-    found = contest.load_all(out, "cpu")
+    found = load_all(out)
     assert "ucpo" not in contestants(found["maze-perfect"])
     assert "ucpo" not in set(fig_heuristics.frame(found)["method"])
     traces = fig_pareto.frame(found)
@@ -109,4 +110,4 @@ def test_a_method_with_fewer_seeds_stands_in_the_table_alone(out: Path) -> None:
 def test_with_one_seed_of_all_every_method_is_drawn(tmp_path: Path) -> None:
     for method, mean in METHODS.items():
         write_run(tmp_path, method, 0, np.full(30, mean), "maze-perfect")
-    assert set(contestants(contest.load_all(tmp_path, "cpu")["maze-perfect"])) == set(METHODS)
+    assert set(contestants(load_all(tmp_path)["maze-perfect"])) == set(METHODS)
