@@ -6,7 +6,6 @@ The executed copies go to `<out>/notebooks/`, also that of a notebook which fail
 from __future__ import annotations
 
 import argparse
-import difflib
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from repro.files import write_text
 from repro.manifest import ROOT
+from repro.names import nearest
 
 FOLDER = ROOT / "notebooks"
 TIMEOUT = 600  # seconds a cell may take
@@ -70,8 +70,7 @@ def chosen(only: list[str] | None, available: list[str]) -> list[str]:
     for wanted in only:
         matching = [name for name in available if name == wanted or name.startswith(f"{wanted}_")]
         if not matching:
-            nearest = difflib.get_close_matches(wanted, available, 1, cutoff=0.0)
-            raise ValueError(f"no notebook {wanted!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else ""))
+            raise ValueError(f"no notebook {wanted!r}{nearest(wanted, available)}")
         found += [name for name in matching if name not in found]
     return found
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from repro.manifest import ROOT
+from repro.names import nearest
 
 SPLITS = ("heldout", "validation", "train")
 
@@ -22,7 +23,7 @@ def _config_path(options: argparse.Namespace) -> Path:
     if options.config is not None:
         return Path(options.config)
     from rl import tasks
-    from rl.experiments.yaml_loader import ConfigError, nearest
+    from rl.experiments.yaml_loader import ConfigError
 
     if options.task not in tasks.TASKS:
         raise ConfigError(f"--task {options.task}: no such task{nearest(str(options.task), tasks.TASKS)}")

@@ -25,11 +25,11 @@ from functools import cache
 from pathlib import Path
 
 from repro.manifest import ROOT
+from repro.names import nearest
 from rl import tasks
 from rl.experiments.bases import present
 from rl.experiments.config import ConfigError, Experiment, load
 from rl.experiments.model_config import CheckpointConfig
-from rl.experiments.yaml_loader import nearest
 from rl.tasks._rows import Data
 
 PEAK = 312e12  # FLOP/s in bfloat16 of an A100; an H100 has three times as many

@@ -22,11 +22,11 @@ import yaml
 
 from repro.files import write_json
 from repro.manifest import manifest
+from repro.names import nearest
 from rl.experiments import runs
 from rl.experiments.progress import duration
 from rl.experiments.runs import Metrics
 from rl.experiments.trajectory import LAST_PART
-from rl.experiments.yaml_loader import nearest
 
 SCORED = ("val/pass@1", "val/pass@1024")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import difflib
 import hashlib
 import importlib
 import io
@@ -23,6 +22,7 @@ import numpy as np
 
 from repro.files import write_json, write_text
 from repro.manifest import manifest
+from repro.names import nearest
 from theory import exhibit_data
 
 
@@ -82,10 +82,7 @@ def main() -> int:
     chosen = options.only or names()
     unknown = next((name for name in chosen if name not in names()), None)
     if unknown:
-        nearest = difflib.get_close_matches(unknown, names(), 1, cutoff=0.0)
-        parser.exit(
-            2, f"{parser.prog}: no figure {unknown!r}" + (f"; did you mean {nearest[0]!r}?\n" if nearest else "\n")
-        )
+        parser.exit(2, f"{parser.prog}: no figure {unknown!r}{nearest(unknown, names())}\n")
     for name in chosen:
         started = time.time()
         path = write(name, options.out)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from repro.manifest import ROOT
+from repro.names import nearest
 from rl.analysis import across_tasks, protocol, verdicts
 from rl.analysis.comparisons import (
     Quantity,
@@ -32,7 +33,7 @@ from rl.analysis.endpoint import area_at_endpoint, at_endpoint
 from rl.analysis.results import NotRun, Results, load, sweep_command
 from rl.analysis.statistics import holm
 from rl.analysis.verdicts import Status, Verdict
-from rl.experiments.yaml_loader import ConfigError, build, nearest, parse
+from rl.experiments.yaml_loader import ConfigError, build, parse
 
 PATH = Path(__file__).with_name("claims.yaml")
 MAIN = "countdown"  # the experiment that another one can stand in for, such as its quick version

@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM
 
 from repro.files import replacing, write_json
 from repro.manifest import manifest
+from repro.names import nearest
 from rl import tasks
 from rl.evaluation.exact import evaluate_exact
 from rl.evaluation.grading import judged, outside, per_problem, upper_bound
@@ -31,7 +32,6 @@ from rl.experiments import runs
 from rl.experiments.config import ConfigError, EvalConfig, Experiment
 from rl.experiments.identity import eval_key, is_done
 from rl.experiments.runs import RunError
-from rl.experiments.yaml_loader import nearest
 from rl.models.from_scratch import base_model
 from rl.models.pretrained import SAFELY, load_tokenizer, worded
 from rl.tasks._rows import left_out

@@ -15,10 +15,11 @@ from typing import Any, Literal
 from differential_smoothing.methods import METHODS, Method
 from differential_smoothing.methods import get as get_method
 from differential_smoothing.methods.variants import is_variant, kind
+from repro.names import nearest
 from rl import tasks
 from rl.experiments.model_config import BaseConfig, CheckpointConfig
 from rl.experiments.resources import NeedsConfig
-from rl.experiments.yaml_loader import ConfigError, build, existing, merged, nearest, override, parse
+from rl.experiments.yaml_loader import ConfigError, build, existing, merged, override, parse
 
 SECTIONS = ("name", "scale", "task", "base", "train", "evaluate", "methods")
 OPTIONAL = ("needs",)

@@ -6,12 +6,14 @@ import dataclasses
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from repro.names import nearest
 
 T = TypeVar("T")
 
@@ -51,13 +53,6 @@ def parse(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise ConfigError(f"{where}{getattr(error, 'problem', None) or 'not YAML'}") from None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest of `known`, or a list of all where none is near."""
-    listed = sorted(known)
-    close = difflib.get_close_matches(word, listed, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(listed) or 'none'}"
 
 
 def existing(path: Path, pattern: str = "*.yaml") -> Path:

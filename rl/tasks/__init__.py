@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from repro.names import nearest
 from rl.tasks import countdown, countdown_words, linear, math, maze
 from rl.tasks.base import Task
 
@@ -20,7 +19,4 @@ def get(name: str) -> Task:
     """The task called `name`. Raises ValueError with the nearest name."""
     if name in TASKS:
         return TASKS[name]
-    near = difflib.get_close_matches(name, TASKS, n=1)
-    raise ValueError(
-        f"task={name!r}: no such task" + (f"; did you mean {near[0]!r}?" if near else f", only {list(TASKS)}")
-    )
+    raise ValueError(f"task={name!r}: no such task{nearest(name, TASKS)}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rl.experiments.yaml_loader import nearest
+from repro.names import nearest
 from rl.tasks._rows import DataError, Refused, from_hub, holds_control, holds_marks, lines
 from rl.tasks.math_grading import MAX_ANSWER, boxes, shared
 
