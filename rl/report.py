@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from repro.files import write_json, write_text
-from rl.analysis.claims import MAIN, judge_all
+from rl.analysis.judging import MAIN, judge_all
 from rl.analysis.report import document, readme_table
 from rl.analysis.results import ResultError
 from rl.experiments.yaml_loader import ConfigError

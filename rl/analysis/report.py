@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
-"""What `claims.json` holds (see `rl.analysis.claims`), or one of its claims."""
+"""What `claims.json` holds (see `rl.analysis.judging`), or one of its claims."""
 
 HEADER = """# What reproduces, and what does not
 

@@ -13,7 +13,8 @@ from recorded import write_run
 from scipy import stats
 
 from rl.analysis import protocol
-from rl.analysis.claims import judge_all, judge_family, read
+from rl.analysis.claims import read
+from rl.analysis.judging import judge_all, judge_family
 from rl.analysis.report import document
 from rl.analysis.results import NotRun, load
 
@@ -116,7 +117,7 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
         write(tmp_path, method, 10, EFFECTS[method])
     one = judged(tmp_path, "saturated primary")["saturated-ds-grpo"]
     assert (one["verdict"], one["preliminary"]) == ("undecided", True)
-    assert one["estimates"][0]["low"] is None
+    assert np.isnan(one["estimates"][0]["low"])
     assert one["estimates"][0]["mean"] == pytest.approx(0.03, abs=0.01)
 
 
