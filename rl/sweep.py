@@ -26,6 +26,7 @@ from rl.experiments.identity import eval_key, is_done, source_key
 from rl.experiments.progress import Display, duration
 from rl.experiments.yaml_loader import parse
 from rl.plan import refusal
+from rl.train import TRACKERS
 
 POLL = 0.2  # seconds
 
@@ -56,10 +57,17 @@ class Job:
 
 
 def jobs_for(
-    config: Experiment, path: Path, methods: Sequence[str], seeds: Sequence[int], out: Path, sets: Sequence[str]
+    config: Experiment,
+    path: Path,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    sets: Sequence[str],
+    report_to: str | None = None,
 ) -> list[Job]:
     """All commands of a sweep in the order of their start: bases, then method by method, each with its evaluation."""
     common = ("--out", str(out), *(word for assignment in sets for word in ("--set", assignment)))
+    reported = ("--report-to", report_to) if report_to else ()
     sources = {method: source_key(config, method) for method in methods}
 
     def evaluated(method: str, seed: int, model: Path) -> bool:
@@ -86,7 +94,7 @@ def jobs_for(
                     Job(
                         name,
                         "rl.train",
-                        (str(path), "--method", method, "--seed", str(seed), *common),
+                        (str(path), "--method", method, "--seed", str(seed), *common, *reported),
                         lambda folder=folder, record=record, seed=seed, method=method: runs.is_done(  # type: ignore[misc]
                             folder, record, seed, sources[method]
                         ),
@@ -242,6 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", required=True, help="comma-separated numbers")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="side by side, a thread each")
     parser.add_argument("--out", type=Path, default=Path("build"))
+    parser.add_argument("--report-to", choices=TRACKERS, help="send the logs of training there too")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
     options = parser.parse_args(arguments)
     started = time.monotonic()
@@ -266,7 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if reason := refusal(config):
                 print(f"rl.sweep: {reason}", file=sys.stderr)
                 return 1
-        jobs = jobs_for(config, options.config, methods, [int(seed) for seed in seeds], options.out, options.set)
+        numbers = [int(seed) for seed in seeds]
+        jobs = jobs_for(config, options.config, methods, numbers, options.out, options.set, options.report_to)
     except (ConfigError, OSError) as error:
         print(f"rl.sweep: {error}", file=sys.stderr)
         return 2

@@ -6,11 +6,14 @@ Started again after whatever end, it resumes from its last checkpoint and ends a
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+TRACKERS = ("tensorboard", "trackio", "wandb")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--method", required=True, help="a name from differential_smoothing.methods: grpo, ds-grpo, …")
     parser.add_argument("--seed", type=int, required=True, help="of the base model and of the run")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where runs go")
+    parser.add_argument("--report-to", choices=TRACKERS, help="send the logs there too; decides nothing in the run")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
     options = parser.parse_args(arguments)
 
@@ -39,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.seed < 0:
             raise ConfigError(f"--seed {options.seed}: must not be negative")
         config = load(options.config, options.set)
-        line = train(config, options.method, options.seed, options.out)
+        if options.report_to and importlib.util.find_spec(options.report_to) is None:
+            remedy = f"python -m pip install {options.report_to}"
+            raise ConfigError(f"--report-to {options.report_to}: is not installed; `{remedy}` brings it")
+        line = train(config, options.method, options.seed, options.out, options.report_to or "none")
         distributed.part()
         if int(os.environ.get("RANK", "0")) == 0:
             print(line)

@@ -99,8 +99,10 @@ class Recorder(TrainerCallback):
             self.show(step, row)
 
 
-def grpo_config(train: TrainConfig, seed: int, use_cpu: bool, folder: Path, processes: int = 1) -> GRPOConfig:
-    """TRL's arguments for a run; `folder` is only where TRL believes to write."""
+def grpo_config(
+    train: TrainConfig, seed: int, use_cpu: bool, folder: Path, processes: int = 1, report_to: str = "none"
+) -> GRPOConfig:
+    """TRL's arguments for a run in `folder`. report_to: where TRL sends its logs besides, by TRL's name for it."""
     forwarded = {key: value for key, value in vars(train).items() if key not in OWN}
     rollouts = train.prompts * train.num_generations
     micro, rest = divmod(rollouts, train.gradient_accumulation_steps * processes)
@@ -114,7 +116,8 @@ def grpo_config(train: TrainConfig, seed: int, use_cpu: bool, folder: Path, proc
         shuffle_dataset=False,
         save_strategy="no",  # the recorder asks for checkpoints
         logging_steps=1,
-        report_to="none",
+        report_to=report_to,
+        run_name="-".join(folder.parts[-3:]),  # experiment, seed, method
         disable_tqdm=True,
         use_cpu=use_cpu,
         **forwarded,
@@ -165,7 +168,7 @@ def evaluations(
     return found
 
 
-def train(config: Experiment, name: str, seed: int, out: Path) -> str:
+def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = "none") -> str:
     """Run (or go on with, or find done) one method; returns a line that says what happened.
 
     Raises RunError if the folder is taken or holds files of no known run, or a checkpoint cannot be written.
@@ -178,7 +181,7 @@ def train(config: Experiment, name: str, seed: int, out: Path) -> str:
         need_vllm("train.use_vllm")
         if use_cpu:
             colocate_on_cpu()
-    settings = grpo_config(config.train, seed, use_cpu, folder, distributed.processes())
+    settings = grpo_config(config.train, seed, use_cpu, folder, distributed.processes(), report_to)
     main = settings.process_index == 0
     metrics = Metrics(folder / "metrics.jsonl")
     source = source_key(config, name)

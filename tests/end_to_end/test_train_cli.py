@@ -13,6 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from child import write_config
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM
 
 from repro.manifest import ROOT, missing_fields
@@ -79,6 +80,32 @@ def test_wrong_requests_are_one_line(
     errors = capsys.readouterr().err
     assert said in errors
     assert len(errors.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_reported_logs_hold_the_term_and_change_nothing(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    arguments = [str(config), "--method", "ds-grpo-centered", "--seed", "0", "--out"]
+    assert train.main([*arguments, str(tmp_path / "plain")]) == 0
+    assert train.main([*arguments, str(tmp_path / "told"), "--report-to", "tensorboard"]) == 0
+    name = read(config).name
+    plain, told = (folder_of(tmp_path / out, name, 0, "ds-grpo-centered") for out in ("plain", "told"))
+    rows = [[{**row, "wall_s": 0} for row in Metrics(one / "metrics.jsonl").rows()] for one in (plain, told)]
+    assert rows[0] == rows[1]
+    [events] = told.rglob("events.out.tfevents.*")
+    found = EventAccumulator(str(events.parent)).Reload()
+    assert [one.step for one in found.Scalars("train/loss")] == list(range(1, 13))
+    assert [one.step for one in found.Scalars("train/ds_term")] == list(range(1, 13, 2))  # once a generation batch
+    assert not list(plain.rglob("events.out.tfevents.*"))
+
+
+def test_a_tracker_that_is_not_installed_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "TRACKERS", ("tensorboard", "no_such_tracker"))
+    arguments = [str(write_config(tmp_path)), "--method", "grpo", "--seed", "0", "--out", str(tmp_path / "out")]
+    assert train.main([*arguments, "--report-to", "no_such_tracker"]) == 2
+    assert "`python -m pip install no_such_tracker` brings it" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
