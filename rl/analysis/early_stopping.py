@@ -36,10 +36,10 @@ class Path:
         return float(self.pass1[-1])
 
     @property
-    def end(self) -> float:
-        """Pass@k at the endpoint: the mean over the evaluations of the last fifth of the steps."""
+    def endpoint(self) -> tuple[float, float]:
+        """Pass@1 on the curve and Pass@k, both as means over the evaluations of the last fifth of the steps."""
         last = self.step * LAST_PART > self.step[-1] * (LAST_PART - 1)
-        return float(self.passk[last].mean())
+        return float(self.pass1[last].mean()), float(self.passk[last].mean())
 
     def stopped(self, pass1: float) -> tuple[float, float]:
         """The step at which the curve first has `pass1`, and Pass@k there, both linear between evaluations.
@@ -83,20 +83,21 @@ def at_equal_pass1(results: Results, method: str, reference: str, k: int) -> dic
 
 
 def end_against_stopped(results: Results, method: str, reference: str, k: int) -> dict[str, Any]:
-    """Pass@k of `method` at the endpoint − that of `reference` where it first has the method's final Pass@1.
+    """Pass@k of `method` at its endpoint − that of `reference` where it first has the method's Pass@1 there.
 
     The placebo is a method against itself. Keys as of `at_equal_pass1`; reached: how many of the seeds' references have
     so much Pass@1 at all.
     """
 
     def compared(ours: Path, theirs: Path) -> tuple[float, float, float]:
-        step, value = theirs.stopped(ours.final)
-        return ours.end - value, float(ours.step[-1]), step
+        pass1, passk = ours.endpoint
+        step, value = theirs.stopped(pass1)
+        return passk - value, float(ours.step[-1]), step
 
     paths = [
         [path(results.of(one)[seed], k) for one in (method, reference)] for seed in common(results, method, reference)
     ]
-    reached = sum(ours.final <= theirs.final for ours, theirs in paths)
+    reached = sum(ours.endpoint[0] <= theirs.final for ours, theirs in paths)
     return {**_over_seeds(results, method, reference, k, compared), "reached": reached}
 
 

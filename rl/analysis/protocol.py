@@ -156,6 +156,6 @@ def _best_checkpoints(results: Results, there: set[str]) -> list[dict[str, Any]]
     seeds, rows = common(results, "ds-grpo", REFERENCE), []
     for k in (1, *EQUAL_PASS1_KS):
         best = best_checkpoint(results, REFERENCE, k)
-        found = [path(results.of("ds-grpo")[seed], k).end - best[seed] for seed in seeds]
+        found = [path(results.of("ds-grpo")[seed], k).endpoint[1] - best[seed] for seed in seeds]
         rows.append({"k": k, **tests(found, None)})
     return rows

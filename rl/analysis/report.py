@@ -52,7 +52,8 @@ disagree with the t-interval on whether 0 is excluded for: {disagreeing}.
 
 ds-grpo at the endpoint against grpo's best checkpoint by validation Pass@1: {best}.
 
-At equal Pass@1, read on isotonic curves of held-out Pass@1; the placebo is grpo against itself:
+Pass@128 at equal Pass@1, read on isotonic curves of held-out Pass@1 (other k: `results/claims.json`); the placebo is
+grpo against itself:
 
 {stops}"""
 
@@ -279,18 +280,18 @@ def _saturated(found: Record, claims: Sequence[Record], labels: Mapping[str, str
         and _excludes_zero(row["low"], row["high"]) != _excludes_zero(row[f"{check}_low"], row[f"{check}_high"])
     ]
     stops = _table(
-        ("method", "against", "k", "ΔPass@k", "seeds", "step", "its step"),
+        ("method", "against", "ΔPass@128", "seeds", "step", "step of the other"),
         (
             (
                 row["method"] if row["method"] != row["reference"] else f"{row['method']} (placebo)",
                 f"{row['reference']}{', stopped at its Pass@1' if row['kind'] == 'end' else ', both at equal Pass@1'}",
-                str(row["k"]),
                 interval({**row, "over": "seeds"}),
                 str(row["seeds"]),
                 f"{row['step']:.0f}",
                 f"{row['reference_step']:.0f}",
             )
             for row in found["equal_pass1"]
+            if row["k"] == 128
         ),
     )
     best = "; ".join(f"ΔPass@{row['k']} {interval({**row, 'over': 'seeds'})}" for row in found["best_checkpoint"])

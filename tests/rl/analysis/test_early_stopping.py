@@ -84,7 +84,7 @@ def test_the_path_is_isotonic_and_ends_with_the_mean_of_the_last_fifth(tmp_path:
     write_path(tmp_path, "grpo", 0, [(0, 0.2, 0.9), (4, 0.4, 0.8), (8, 0.3, 0.7), (9, 0.5, 0.6), (10, 0.6, 0.2)])
     found = path(load("demo", tmp_path).of("grpo")[0], 8)
     assert found.pass1 == pytest.approx([0.2, 0.35, 0.35, 0.5, 0.6])
-    assert found.end == pytest.approx(0.4)  # steps 9 and 10
+    assert found.endpoint == pytest.approx((0.55, 0.4))  # steps 9 and 10
     assert found.stopped(0.275) == pytest.approx((2, 0.85))
     assert found.stopped(0.1) == (0, 0.9)
     assert found.stopped(0.9) == (10, 0.2)
@@ -122,6 +122,16 @@ def test_the_placebo_shows_the_gain_of_stopping_at_the_start_of_a_plateau(tmp_pa
     assert placebo["mean"] == pytest.approx(end - (0.9 - 50 / 200))
     assert placebo["reached"] == 3
     assert at_equal_pass1(results, "grpo", "grpo", 8)["mean"] == 0
+
+
+def test_a_rising_run_has_no_placebo_effect(tmp_path: Path) -> None:
+    """Its endpoint is a mean over the last fifth: so is the Pass@1 at which it is stopped."""
+    for seed in range(3):
+        rows = [(int(s), 0.2 + s / 1000, 0.9 - s / 200 + seed / 100) for s in range(0, 101, 5)]
+        write_path(tmp_path, "grpo", seed, rows)
+    found = end_against_stopped(load("demo", tmp_path), "grpo", "grpo", 8)
+    assert found["mean"] == pytest.approx(0, abs=1e-12)
+    assert found["reference_step"] == pytest.approx(92.5)
 
 
 def test_a_reference_that_never_has_so_much_is_counted(tmp_path: Path) -> None:
