@@ -33,8 +33,8 @@ def draw(data: pd.DataFrame) -> Figure:
     )
     for axes, panel in ((top, "pass@k"), (bottom, "difference")):
         for method, rows in data[data["panel"] == panel].groupby("method", sort=False):
-            color = style.COLORS[str(method)]
-            axes.plot(rows["k"], rows["mean"], color=color, label=style.LABELS[str(method)])
+            color = style.color(str(method))
+            axes.plot(rows["k"], rows["mean"], color=color, label=style.label(str(method)))
             axes.fill_between(rows["k"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
     bottom.axhline(0, color="0.4", linewidth=0.8)
     top.set_ylabel("Pass@k, held-out problems")

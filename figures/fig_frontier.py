@@ -31,9 +31,9 @@ def draw(data: pd.DataFrame) -> Figure:
 def _frontier(axes: Axes, rows: pd.DataFrame) -> None:
     for method in ("ds-centered", "ds", "entropy-bonus", "entropy-penalty"):  # literal DS over the part it reaches
         curve = rows[rows["method"] == method]
-        axes.plot(curve["x"], curve["y"], color=style.COLORS[method], label=style.LABELS[method])
+        axes.plot(curve["x"], curve["y"], color=style.color(method), label=style.label(method))
     vanilla = rows[(rows["method"] == "ds") & (rows["s"] == 1.0)]
-    axes.plot(vanilla["x"], vanilla["y"], "o", color=style.COLORS["vanilla"], label="vanilla", zorder=3)
+    axes.plot(vanilla["x"], vanilla["y"], "o", color=style.color("vanilla"), label="vanilla", zorder=3)
     axes.set_xlabel("diversity of correct answers (Gini–Simpson)")
     axes.set_ylabel("correctness C")
     axes.set_title("at KL(π‖π₀) = 0.5 nats")

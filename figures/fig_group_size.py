@@ -25,24 +25,22 @@ def _sizes(axes: Axes, data: pd.DataFrame) -> None:
 
 def _fractions(axes: Axes, data: pd.DataFrame) -> None:
     for method, part in data.groupby("method", sort=False):
-        colour = style.COLORS[str(method)]
+        color = style.color(str(method))
         for outcome, dash in (("collapsed", "-"), ("frozen", ":")):
             if outcome == "frozen" and method != "vanilla":
                 continue  # without mixed groups vanilla stands still; DS goes on spreading
             bars = np.abs(part[[f"{outcome}_low", f"{outcome}_high"]].to_numpy().T - part[outcome].to_numpy())
-            label = f"{style.LABELS[str(method)]}: {outcome}"
-            axes.errorbar(
-                part["size"], part[outcome], bars, color=colour, linestyle=dash, marker="o", ms=3, label=label
-            )
+            label = f"{style.label(str(method))}: {outcome}"
+            axes.errorbar(part["size"], part[outcome], bars, color=color, linestyle=dash, marker="o", ms=3, label=label)
     _sizes(axes, data)
     axes.set(ylim=(-0.04, 1.04))
 
 
 def _entropy(axes: Axes, data: pd.DataFrame) -> None:
     for method, part in data.groupby("method", sort=False):
-        colour = style.COLORS[str(method)]
-        axes.plot(part["size"], part.entropy_50, color=colour, marker="o", markersize=3)
-        axes.fill_between(part["size"], part.entropy_10, part.entropy_90, color=colour, alpha=0.2, linewidth=0)
+        color = style.color(str(method))
+        axes.plot(part["size"], part.entropy_50, color=color, marker="o", markersize=3)
+        axes.fill_between(part["size"], part.entropy_10, part.entropy_90, color=color, alpha=0.2, linewidth=0)
     axes.axhline(np.log(4), color="0.3", linewidth=0.8, linestyle=":")
     _sizes(axes, data)
     axes.set(ylim=(-0.04, 1.5), xlabel="group size N")

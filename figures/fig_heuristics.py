@@ -52,10 +52,10 @@ def draw(data: pd.DataFrame) -> Figure:
             for place, method in enumerate(methods):
                 [one] = part[(part["method"] == method) & (part["k"] == k)].to_dict("records")
                 error = np.array([[one["mean"] - one["low"]], [one["high"] - one["mean"]]])
-                color = style.COLORS[method]
+                color = style.color(method)
                 axes.errorbar(one["mean"], place, xerr=error, fmt="o", ms=4, color=color, capsize=2)
             axes.axvline(0, color="0.4", linewidth=0.8)
-            axes.set_yticks(range(len(methods)), [style.LABELS[method] for method in methods])
+            axes.set_yticks(range(len(methods)), [style.label(method) for method in methods])
             axes.set_ylim(len(methods) - 0.5, -0.5)
         few, many = part["seeds"].min(), part["seeds"].max()
         row[0].set_title(f"{LABELS[name]}, seeds: {few}" + (f" to {many}" if many > few else ""), loc="left")

@@ -39,8 +39,8 @@ def draw(data: pd.DataFrame) -> Figure:
     """The factor against GRPO's k, both logarithmic; 1 is no saving, the dashed line the paper's claim."""
     fig, axes = plt.subplots(figsize=(style.COLUMN, 0.8 * style.COLUMN), layout="constrained")
     for method, rows in data.groupby("method", sort=False):
-        color = style.COLORS[str(method)]
-        axes.plot(rows["k"], rows["mean"], color=color, label=style.LABELS[str(method)])
+        color = style.color(str(method))
+        axes.plot(rows["k"], rows["mean"], color=color, label=style.label(str(method)))
         axes.fill_between(rows["k"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
     axes.axhline(1, color="0.4", linewidth=0.8)
     axes.axhline(4, color="0.4", linewidth=0.8, linestyle="--")

@@ -48,8 +48,8 @@ def draw(data: pd.DataFrame) -> Figure:
     )
     for axes, (benchmark, part) in zip(grid.flat, panels):
         for method, rows in part.groupby("method", sort=False):
-            color = style.COLORS[str(method)]
-            axes.plot(rows["k"], rows["mean"], color=color, label=style.LABELS[str(method)])
+            color = style.color(str(method))
+            axes.plot(rows["k"], rows["mean"], color=color, label=style.label(str(method)))
             axes.fill_between(rows["k"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
         axes.set_title(f"{benchmark} ({part['problems'].iloc[0]} problems)")
         axes.set_xscale("log", base=2)

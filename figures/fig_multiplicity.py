@@ -74,7 +74,7 @@ def _measured(axes: Axes, data: pd.DataFrame) -> None:
         [one] = rows.to_dict("records")
         error = None if one["low"] != one["low"] else [[one["y"] - one["low"]], [one["high"] - one["y"]]]
         place = np.exp(one["x"]) * 1.07 ** (TRAINED.index(method) - 1)  # beside each other
-        color, marker = style.COLORS[str(method)], MARKERS[str(task)]
+        color, marker = style.color(str(method)), MARKERS[str(task)]
         axes.errorbar(place, one["y"], yerr=error, fmt=marker, color=color, ms=4, capsize=2, zorder=3)
     for task in dict.fromkeys(data["task"]):
         axes.plot([], [], MARKERS[task], color="0.3", ms=4, label=LABELS[task])
@@ -88,9 +88,7 @@ def _measured(axes: Axes, data: pd.DataFrame) -> None:
 def _gains(axes: Axes, data: pd.DataFrame) -> None:
     for method in METHODS:
         rows = data[data["method"] == method]
-        axes.plot(
-            np.exp(rows["x"]), rows["y"], color=style.COLORS[method], marker=".", ms=4, label=style.LABELS[method]
-        )
+        axes.plot(np.exp(rows["x"]), rows["y"], color=style.color(method), marker=".", ms=4, label=style.label(method))
     _ratio_axis(axes)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.1 * (high - low))

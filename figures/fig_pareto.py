@@ -51,12 +51,12 @@ def draw(data: pd.DataFrame) -> Figure:
         part = data[data["experiment"] == name]
         for method, points in part.groupby("method", sort=False):
             ordered = points.sort_values("step")
-            color, marker = style.COLORS[str(method)], style.MARKERS[str(method)]
+            color, marker = style.color(str(method)), style.marker(str(method))
             axes.plot(ordered["x"], ordered["y"], color=color, linewidth=1, alpha=0.8)
-            end, label = ordered[["x", "y"]].iloc[-1], style.LABELS[str(method)]
+            end, label = ordered[["x", "y"]].iloc[-1], style.label(str(method))
             axes.plot(*end, marker, color=color, label=label, ms=6, mec="white", mew=0.5, zorder=4)  # over all lines
         start = part[part["step"] == 0][["x", "y"]].mean()
-        axes.plot(*start, marker="*", ms=10, color=style.COLORS["base"])
+        axes.plot(*start, marker="*", ms=10, color=style.color("base"))
         count = int(part["seeds"].iloc[0])
         axes.set_title(f"{LABELS[name]}, " + (f"mean of {count} seeds" if count > 1 else "one seed"))
         axes.set_xlabel("Pass@1 (validation)")

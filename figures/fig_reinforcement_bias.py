@@ -19,13 +19,13 @@ def draw(data: pd.DataFrame) -> Figure:
     """Above: expected gain of the likelier over the less likely correct trajectory. Below: factor on the gradient."""
     fig, (above, below) = plt.subplots(2, 1, figsize=(style.COLUMN, 1.5 * style.COLUMN), layout="constrained")
     sizes = sorted(data["size"].unique())
-    for colour, size in zip(plt.get_cmap("viridis")([i / len(sizes) for i in range(len(sizes))]), sizes):
+    for color, size in zip(plt.get_cmap("viridis")([i / len(sizes) for i in range(len(sizes))]), sizes):
         part = data[data["size"] == size]
         gap, drawn, factor = (part[part.panel == panel] for panel in ("gap", "drawn", "factor"))
-        above.plot(gap.C, gap.value, color=colour)
-        above.errorbar(drawn.C, drawn.value, 2 * drawn.error, color=colour, fmt="o", markersize=3)
-        below.plot(factor.C, factor.value, color=colour, label=f"N = {size}")
-        below.plot([0, 1], [(size - 1) ** 0.5] * 2, "o", color=colour, markersize=4, clip_on=False, zorder=3)
+        above.plot(gap.C, gap.value, color=color)
+        above.errorbar(drawn.C, drawn.value, 2 * drawn.error, color=color, fmt="o", markersize=3)
+        below.plot(factor.C, factor.value, color=color, label=f"N = {size}")
+        below.plot([0, 1], [(size - 1) ** 0.5] * 2, "o", color=color, markersize=4, clip_on=False, zorder=3)
     above.axhline(0, color="0.3", linewidth=0.8)
     above.set(
         xlabel="correctness C",

@@ -19,11 +19,11 @@ def draw(data: pd.DataFrame) -> Figure:
     """Above: probability of being reinforced against p, lines closed form, dots drawn. Below: the ratio against N."""
     fig, (above, below) = plt.subplots(2, 1, figsize=(style.COLUMN, 1.5 * style.COLUMN), layout="constrained")
     sizes = sorted(data.loc[data.panel == "probability", "size"].unique())
-    for colour, size in zip(plt.get_cmap("viridis")([i / len(sizes) for i in range(len(sizes))]), sizes):
+    for color, size in zip(plt.get_cmap("viridis")([i / len(sizes) for i in range(len(sizes))]), sizes):
         part = data[data["size"] == size]
         line, dots = part[part.panel == "probability"], part[part.panel == "drawn"]
-        above.loglog(line.p, line.value, color=colour, label=f"N = {size}")
-        above.errorbar(dots.p, dots.value, 2 * dots.error, color=colour, fmt="o", markersize=3)
+        above.loglog(line.p, line.value, color=color, label=f"N = {size}")
+        above.errorbar(dots.p, dots.value, 2 * dots.error, color=color, fmt="o", markersize=3)
     above.set(xlabel="probability p of a correct trajectory", ylabel="P(reinforced)", title="(a) C = 0.5; dots: drawn")
     above.legend(loc="lower right")
     ratios = data[data.panel == "ratio"]

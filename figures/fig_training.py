@@ -48,8 +48,8 @@ def draw(data: pd.DataFrame) -> Figure:
     fig, grid = plt.subplots(2, 2, figsize=(2 * style.COLUMN, 1.35 * style.COLUMN), sharex=True, layout="constrained")
     for axes, (quantity, label) in zip(grid.flat, PANELS.items()):
         for method, rows in data[data["quantity"] == quantity].groupby("method", sort=False):
-            color = style.COLORS[str(method)]
-            axes.plot(rows["step"], rows["mean"], color=color, label=style.LABELS[str(method)])
+            color = style.color(str(method))
+            axes.plot(rows["step"], rows["mean"], color=color, label=style.label(str(method)))
             axes.fill_between(rows["step"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
         axes.set_ylabel(label)
     for axes in grid[-1]:

@@ -19,12 +19,12 @@ def draw(data: pd.DataFrame) -> Figure:
     """Above: the utility of a prompt's success. Below: where each method ends, and how DS on top moves it."""
     fig, (above, below) = plt.subplots(2, 1, figsize=(style.COLUMN, 1.8 * style.COLUMN), layout="constrained")
     for name, part in data.groupby("method", sort=False):
-        color, label = style.COLORS[str(name)], style.LABELS[str(name)]
+        color, label = style.color(str(name)), style.label(str(name))
         curve, ends = part[part.panel == "utility"], part[part.panel == "limit"]
         above.plot(curve.x, curve.y, color=color, label=label)
         below.plot(ends.x, ends.y, color=color, marker=".", markersize=3, linewidth=1)
         below.plot(
-            ends.x.iloc[:1], ends.y.iloc[:1], color=color, marker=style.MARKERS[str(name)], linestyle="", label=label
+            ends.x.iloc[:1], ends.y.iloc[:1], color=color, marker=style.marker(str(name)), linestyle="", label=label
         )
     above.set(
         xlabel="success p on a prompt",

@@ -22,13 +22,13 @@ def draw(data: pd.DataFrame) -> Figure:
     groups = data.groupby(["panel", "method"], sort=False)
     names = data.loc[data.panel == "weight", "method"].drop_duplicates()
     for number, (name, dash) in enumerate(zip(names, DASHES)):
-        color, label = style.COLORS[name], style.LABELS[name]
+        color, label = style.color(name), style.label(name)
         part = groups.get_group(("weight", name))
         above.semilogy(part.p, part.value, color=color, label=label)
         part = groups.get_group(("orbit", name))
         below.plot(part.p, part.value, color=color, linestyle=dash, linewidth=2.4 - 0.3 * number)
     part = groups.get_group(("orbit", "ds"))
-    below.plot(part.p, part.value, color=style.COLORS["ds"], label=style.LABELS["ds"])
+    below.plot(part.p, part.value, color=style.color("ds"), label=style.label("ds"))
     below.plot([], [], color="0.3", label="all methods of (a)")
     above.set(xlabel="probability p of a correct answer", ylabel=r"weight $w_8(p)$", title="(a) how fast, at each p")
     above.set_ylim(0.015, 20)

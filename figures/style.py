@@ -1,24 +1,29 @@
-"""One look for every exhibit: sizes, fonts, one colour per method, and files that are the same byte for byte."""
+"""One look for all figures and tables: sizes, fonts, a color per method, and files that are the same byte for byte."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
+from differential_smoothing.methods import METHODS
+from differential_smoothing.methods.variants import MARK, kind
 from figures.cells import numeric
 from repro.files import replacing, write_text
 
 COLUMN = 3.4  # inches: the width of one column of a two-column paper
 
-# Okabe and Ito's palette, three shades apart from it, and twelve found by search, each time the colour farthest from
-# all before it, whatever the colour vision. All of them in one panel still want labels at the lines.
+# Okabe and Ito's palette, three shades apart from it, and twelve found by search as `further` does. All of them in one
+# panel still want labels at the lines.
 COLORS = {
     "base": "#7f7f7f",
     "grpo": "#d55e00",
@@ -44,37 +49,69 @@ COLORS = {
     "darling": "#decf86",
     "entropy-advantage": "#4c0d5c",
 }
-MARKERS = dict(zip(COLORS, itertools.cycle("osDv^PX<>hpd")))  # in one panel with many others
-LABELS = {
-    "base": "base",
-    "grpo": "GRPO",
-    "ds-grpo": "DS-GRPO",
-    "ds-grpo-centered": "DS-GRPO, centred",
-    "ds-grpo-positive": "DS-GRPO, correct only",
-    "ds-grpo-negative": "DS-GRPO, incorrect only",
-    "entropy-bonus": "entropy bonus",
-    "entropy-penalty": "entropy penalty",
-    "logprob-bonus": "log-prob bonus",
-    "logprob-penalty": "log-prob penalty",
-    "dr-grpo": "Dr. GRPO",
-    "kl-base": "KL to the base",
-    "clip-higher": "clip-higher",
-    "unlikeliness": "unlikeliness reward",
-    "passk-training": "Pass@k training",
-    "pkpo": "PKPO",
-    "outcome-batch": "outcome-based (batch)",
-    "outcome-historical": "outcome-based (historical)",
-    "maxrl": "MaxRL",
-    "f-grpo": "F-GRPO",
-    "ucpo": "UCPO",
-    "darling": "DARLING",
-    "entropy-advantage": "entropy-shaped advantage",
-    "vanilla": "vanilla",
-    "ds": "DS",
-    "ds-centered": "DS, self-centred",
-}
-for theory, trained in {"vanilla": "grpo", "ds": "ds-grpo", "ds-centered": "ds-grpo-centered"}.items():
-    COLORS[theory] = COLORS[trained]
+LABELS = {"base": "base", "vanilla": "vanilla", "ds": "DS", "ds-centered": "DS, self-centred"}
+"""Of what the registry of methods does not have."""
+TRAINED = {"vanilla": "grpo", "ds": "ds-grpo", "ds-centered": "ds-grpo-centered"}
+"""The method that a name of the theory stands for."""
+MARKERS = "osDv^PX<>hpd"
+
+
+def label(method: str) -> str:
+    """What figures call the method; a variant by its method and its own name."""
+    if method in LABELS:
+        return LABELS[method]
+    name, mark, variant = method.partition(MARK)
+    return METHODS[name].label + mark + variant
+
+
+def color(method: str) -> str:
+    """The same in every figure: a variant has its method's; a method without one gets the next that stands out."""
+    name = kind(TRAINED.get(method, method))
+    if name in COLORS:
+        return COLORS[name]
+    others = [one for one in METHODS if one not in COLORS]
+    return further(tuple(COLORS.values()), len(others))[others.index(name)]
+
+
+def marker(method: str) -> str:
+    """For one panel with many methods."""
+    names = [*COLORS, *(one for one in METHODS if one not in COLORS)]
+    return MARKERS[names.index(kind(TRAINED.get(method, method))) % len(MARKERS)]
+
+
+# Severe protanopia, deuteranopia and tritanopia on linear RGB: Machado, Oliveira and Fernandes (2009).
+_VISIONS = np.array(
+    [
+        np.eye(3),
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+    ]
+)
+_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]])
+_WHITE = np.array([0.95047, 1, 1.08883])
+
+
+def _seen(colors: Sequence[str]) -> np.ndarray:
+    """CIE Lab of colors as each vision sees them, (visions, colors, 3)."""
+    rgb = np.array([to_rgb(one) for one in colors])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.clip(np.einsum("vij,cj->vci", _VISIONS, linear), 0, 1) @ _XYZ.T / _WHITE
+    f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+
+
+@functools.cache
+def further(taken: tuple[str, ...], count: int) -> list[str]:
+    """`count` colors of a grid, each the farthest from white and all before it to the eye that tells them worst."""
+    grid = [to_hex(rgb) for rgb in itertools.product(np.linspace(0, 1, 16), repeat=3)]
+    seen = _seen(grid)
+    found: list[str] = []
+    for _ in range(count):
+        before = _seen(["white", *taken, *found])
+        apart = np.linalg.norm(seen[:, :, None] - before[:, None], axis=-1).min(axis=(0, 2))
+        found.append(grid[int(apart.argmax())])
+    return found
 
 
 def use() -> None:

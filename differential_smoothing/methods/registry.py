@@ -61,6 +61,8 @@ class Method:
     """One method."""
 
     name: str
+    label: str
+    """What figures call it."""
     summary: str
     """One line for readers."""
     advantages: Callable[[Rollouts, Any], torch.Tensor] | None = None
@@ -134,9 +136,10 @@ _POSITIVE, _NEGATIVE = (0.0, math.inf), (-math.inf, 0.0)
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("grpo", "GRPO as TRL runs it"),
+        Method("grpo", "GRPO", "GRPO as TRL runs it"),
         Method(
             "ds-grpo",
+            "DS-GRPO",
             "differential smoothing added to the advantages (Eq. 6)",
             smooth,
             SmoothingConfig(gamma_p=0.01, gamma_n=0.01),
@@ -144,6 +147,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "ds-grpo-positive",
+            "DS-GRPO, correct only",
             "differential smoothing on correct rollouts alone",
             smooth,
             SmoothingConfig(gamma_p=0.01),
@@ -152,6 +156,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "ds-grpo-negative",
+            "DS-GRPO, incorrect only",
             "differential smoothing on incorrect rollouts alone",
             smooth,
             SmoothingConfig(gamma_n=0.01),
@@ -160,6 +165,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "ds-grpo-centered",
+            "DS-GRPO, centred",
             "differential smoothing centered by its group (T6, self-centered form)",
             smooth,
             SmoothingConfig(gamma_p=0.01, center=True),
@@ -168,18 +174,21 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "entropy-bonus",
+            "entropy bonus",
             "GRPO with a token-entropy bonus in the loss",
             trl={"entropy_coef": 0.001},
             bounds={"entropy_coef": _POSITIVE},
         ),
         Method(
             "entropy-penalty",
+            "entropy penalty",
             "GRPO with a token-entropy penalty in the loss",
             trl={"entropy_coef": -0.001},
             bounds={"entropy_coef": _NEGATIVE},
         ),
         Method(
             "logprob-bonus",
+            "log-prob bonus",
             "unlikely rollouts earn more, right or wrong (T4, cross-entropy form)",
             logprob_bonus,
             LogprobConfig(gamma=0.01),
@@ -188,6 +197,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "logprob-penalty",
+            "log-prob penalty",
             "unlikely rollouts earn less, right or wrong (T4, cross-entropy form)",
             logprob_bonus,
             LogprobConfig(gamma=-0.01),
@@ -196,6 +206,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "dr-grpo",
+            "Dr. GRPO",
             "Dr. GRPO: no division by the std, tokens divided by a constant",
             trl={"scale_rewards": "none", "loss_type": "dr_grpo"},
             fixed=("scale_rewards",),
@@ -204,11 +215,13 @@ METHODS: dict[str, Method] = {
         # prefixes. Without the factor w_t (use_bias_correction_kl: false) it is that of KL(pi_ref || pi), on-policy.
         Method(
             "kl-base",
+            "KL to the base",
             "GRPO with a KL to the base in the loss (reverse KL: k3 times the importance weight)",
             trl={"beta": 0.001, "use_bias_correction_kl": True},
             bounds={"beta": _POSITIVE},
         ),
         Method(
+            "clip-higher",
             "clip-higher",
             "DAPO's wider upper clip; GRPO itself with one update per batch",
             trl={"epsilon_high": 0.28},
@@ -216,41 +229,55 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "unlikeliness",
+            "unlikeliness reward",
             "correct rollouts earn less the higher their likelihood ranks in the group (He et al. 2025)",
             unlikeliness,
             UnlikelinessConfig(),
         ),
-        Method("passk-training", "Pass@k as the reward, closed form (Chen et al. 2025)", passk_training, PasskConfig()),
-        Method("pkpo", "unbiased Pass@k policy gradient (Walder and Karkhanis 2025)", pkpo, PkpoConfig()),
+        Method(
+            "passk-training",
+            "Pass@k training",
+            "Pass@k as the reward, closed form (Chen et al. 2025)",
+            passk_training,
+            PasskConfig(),
+        ),
+        Method("pkpo", "PKPO", "unbiased Pass@k policy gradient (Walder and Karkhanis 2025)", pkpo, PkpoConfig()),
         Method(
             "outcome-batch",
+            "outcome-based (batch)",
             "answers that others in the group give cost (Song et al. 2025, batch form; formula from summaries)",
             outcome_batch,
             OutcomeConfig(),
         ),
         Method(
             "outcome-historical",
+            "outcome-based (historical)",
             "answers that earlier batches gave often earn less (Song et al. 2025, UCB forms; from summaries)",
             outcome_historical,
             HistoricalConfig(),
             answer_counts=True,
         ),
-        Method("maxrl", "advantages divided by the group's accuracy (Tajwar et al. 2026)", maxrl, MaxRLConfig()),
-        Method("f-grpo", "easy problems weigh less (Plyusov et al. 2026)", f_grpo, FGrpoConfig()),
+        Method(
+            "maxrl", "MaxRL", "advantages divided by the group's accuracy (Tajwar et al. 2026)", maxrl, MaxRLConfig()
+        ),
+        Method("f-grpo", "F-GRPO", "easy problems weigh less (Plyusov et al. 2026)", f_grpo, FGrpoConfig()),
         Method(
             "ucpo",
+            "UCPO",
             "unlikely correct rollouts weigh more, the sum kept (Lochab et al. 2026; strength from summaries)",
             ucpo,
             UcpoConfig(),
         ),
         Method(
             "darling",
+            "DARLING",
             "rewards times the share of other answers, same answer = equivalent (Li et al. 2025)",
             darling,
             DarlingConfig(),
         ),
         Method(
             "entropy-advantage",
+            "entropy-shaped advantage",
             "tokens of high entropy earn more, at most half the advantage (Cheng et al. 2025; formula from summaries)",
             entropy_advantage,
             EntropyAdvantageConfig(),
@@ -263,9 +290,12 @@ METHODS: dict[str, Method] = {
 PRESETS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("paper-eq6", "DS as in Eq. 6", smooth, SmoothingConfig(gamma_p=0.01, gamma_n=0.01), base="grpo"),
+        Method(
+            "paper-eq6", "Eq. 6", "DS as in Eq. 6", smooth, SmoothingConfig(gamma_p=0.01, gamma_n=0.01), base="grpo"
+        ),
         Method(
             "authors-sep25",
+            "authors' code, September 2025",
             "DS as in an author's code of September 2025: each token's own log-prob",
             smooth,
             SmoothingConfig(gamma_p=0.01, gamma_n=0.01, logprob_aggregation="token"),
@@ -273,6 +303,7 @@ PRESETS: dict[str, Method] = {
         ),
         Method(
             "authors-nov25",
+            "authors' code, November 2025",
             "DS as in the same code from November 2025 on: mean log-prob at the reward, no std",
             smooth,
             SmoothingConfig(gamma_p=0.01, gamma_n=0.01, logprob_aggregation="mean", apply_to="reward", std=False),
@@ -280,6 +311,7 @@ PRESETS: dict[str, Method] = {
         ),
         Method(
             "maxrl-repo",
+            "MaxRL's repository",
             "DS as in MaxRL's repository: mean log-prob (its std has ddof 0, TRL's 1)",
             smooth,
             SmoothingConfig(gamma_p=0.05, gamma_n=0.05, logprob_aggregation="mean"),

@@ -164,7 +164,7 @@ def test_a_panel_for_each_benchmark(tmp_path: Path) -> None:
         "math500 (3 problems)",
     ]
     for axes in drawn:
-        assert [line.get_color() for line in axes.lines] == [style.COLORS[m] for m in fig_math_passk.METHODS]
+        assert [line.get_color() for line in axes.lines] == [style.color(m) for m in fig_math_passk.METHODS]
     assert fig.get_suptitle().startswith("linear equations, model made here, 149,440 parameters; 3 seeds; 95%")
     plt.close(fig)
 

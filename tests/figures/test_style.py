@@ -1,5 +1,6 @@
 """The look of figures and tables: colors told apart by everybody, readable sizes, valid Markdown and TeX."""
 
+import dataclasses
 import itertools
 import re
 from pathlib import Path
@@ -8,9 +9,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
+from recorded import write_run
 
-from figures import style
+from differential_smoothing.methods import METHODS
+from figures import fig_heuristics, fig_pareto, style
+from rl.analysis.results import load
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 VISION = {
@@ -23,34 +27,69 @@ XYZ = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0
 APART = 9.0  # CIE 1976; about four times what is just noticeable side by side
 
 
-def lab(colour: str, vision: str) -> np.ndarray:
-    s = np.array(to_rgb(colour))
+def lab(color: str, vision: str) -> np.ndarray:
+    s = np.array(to_rgb(color))
     linear = np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4)
     xyz = XYZ @ np.clip(VISION[vision] @ linear, 0, 1) / [0.95047, 1, 1.08883]
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-def closest(colours: list[str], vision: str) -> float:
-    seen = [lab(colour, vision) for colour in colours]
+def closest(colors: list[str], vision: str) -> float:
+    seen = [lab(color, vision) for color in colors]
     return min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2))
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_methods_have_distinct_colours(vision: str) -> None:
-    assert closest(sorted(set(style.COLORS.values())), vision) > APART
+def test_methods_have_distinct_colors(vision: str) -> None:
+    assert closest([style.color(name) for name in ("base", *METHODS)], vision) > APART
 
 
-def test_close_colours_are_noticed() -> None:
+def test_close_colors_are_noticed() -> None:
     assert closest(["#e69f00", "#b8a800"], "normal") > APART
     assert closest(["#e69f00", "#b8a800"], "protanopia") < APART
 
 
-def test_names_of_theory_and_experiment_share_a_colour_and_every_method_has_a_label() -> None:
+def test_names_of_theory_and_experiment_share_a_color_and_every_method_has_a_label_of_its_own() -> None:
     for theory, trained in (("vanilla", "grpo"), ("ds", "ds-grpo"), ("ds-centered", "ds-grpo-centered")):
-        assert style.COLORS[theory] == style.COLORS[trained]
-    assert set(style.LABELS) == set(style.COLORS)
-    assert len(set(style.LABELS.values())) == len(style.LABELS)
+        assert style.color(theory) == style.color(trained)
+        assert style.marker(theory) == style.marker(trained)
+    labels = [style.label(name) for name in (*METHODS, *style.LABELS)]
+    assert len(set(labels)) == len(labels)
+    assert (style.label("ds-grpo@token"), style.color("ds-grpo@token")) == ("DS-GRPO@token", style.color("ds-grpo"))
+
+
+@pytest.fixture
+def added(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Three methods that only the registry knows."""
+    before = {name: (style.color(name), style.marker(name)) for name in METHODS}
+    for name, label in (("new-one", "New one"), ("another", "Another"), ("third", "Third")):
+        monkeypatch.setitem(METHODS, name, dataclasses.replace(METHODS["maxrl"], name=name, label=label))
+    assert {name: (style.color(name), style.marker(name)) for name in before} == before
+    return ["new-one", "another", "third"]
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_a_new_method_gets_a_color_that_stands_out(added: list[str], vision: str) -> None:
+    assert not set(added) & set(style.COLORS)
+    assert closest(["white", *(style.color(name) for name in ("base", *METHODS))], vision) > 6
+
+
+def test_a_method_is_drawn_once_the_registry_has_it(added: list[str], tmp_path: Path) -> None:
+    for seed in range(3):
+        for method, mean in (("grpo", 0.3), ("ds-grpo", 0.4), ("new-one", 0.5)):
+            write_run(tmp_path, method, seed, np.full(20, mean), "maze-perfect")
+    compared = {"maze-perfect": load("maze-perfect", tmp_path)}
+    style.use()
+    fig = fig_heuristics.draw(fig_heuristics.frame(compared))
+    assert [tick.get_text() for tick in fig.axes[0].get_yticklabels()] == ["DS-GRPO", "New one"]
+    drawn = [to_hex(bar.lines[0].get_color()) for bar in fig.axes[0].containers]
+    assert drawn == [style.color("ds-grpo"), style.color("new-one")]
+    fig = fig_pareto.draw(fig_pareto.frame(compared))
+    [legend] = fig.legends
+    found = {text.get_text(): line.get_color() for text, line in zip(legend.get_texts(), legend.get_lines())}
+    assert found["New one"] == style.color("new-one")  # the same in every figure
+    plt.close("all")
 
 
 def test_text_is_readable_at_column_width_and_embedded() -> None:
