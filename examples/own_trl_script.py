@@ -1,4 +1,4 @@
-"""A GRPO script of one's own with differential smoothing: against plain TRL, the two marked lines changed.
+"""A GRPO script of one's own with differential smoothing: against plain TRL, the three marked lines changed.
 
 python examples/own_trl_script.py MODEL DATASET.jsonl OUTPUT   (columns: prompt, answer)
 """
@@ -6,9 +6,8 @@ python examples/own_trl_script.py MODEL DATASET.jsonl OUTPUT   (columns: prompt,
 import sys
 
 from datasets import load_dataset
-from trl import GRPOConfig
 
-from differential_smoothing.trl import DSGRPOTrainer  # 1: was `from trl import GRPOTrainer`
+from differential_smoothing.trl import DSGRPOConfig, DSGRPOTrainer  # 1: was `from trl import GRPOConfig, GRPOTrainer`
 
 
 def exact(completions, answer, **_):
@@ -17,9 +16,10 @@ def exact(completions, answer, **_):
 
 
 model, data, output = sys.argv[1:4]
-args = GRPOConfig(output, max_steps=2, num_generations=4, per_device_train_batch_size=8, max_completion_length=8,
-                  use_cpu=True, bf16=False, report_to="none", logging_steps=1)  # fmt: skip
+settings = {"max_steps": 2, "num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 8}
+settings |= {"use_cpu": True, "bf16": False, "report_to": "none", "logging_steps": 1}
+args = DSGRPOConfig(output, gamma_p=0.05, gamma_n=0.01, **settings)  # 2: was `args = GRPOConfig(output, **settings)`
 rows = load_dataset("json", data_files=data, split="train")
-trainer = DSGRPOTrainer(model, exact, args, rows, method="ds-grpo")  # 2: was `GRPOTrainer(model, exact, args, rows)`
+trainer = DSGRPOTrainer(model, exact, args, rows)  # 3: was `trainer = GRPOTrainer(model, exact, args, rows)`
 trainer.train()
 trainer.save_model(output)

@@ -10,37 +10,14 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from tiny import save_tiny_model
+from transformers import AutoModelForCausalLM
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "own_trl_script.py"
 
 
-def tiny_model(folder: Path) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    words = ["<pad>", "<bos>", "<eos>", *"0123456789+="]
-    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>"))
-    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", padding_side="left"
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-
-
 def test_example_trains_and_saves(tmp_path: Path) -> None:
-    tiny_model(tmp_path / "model")
+    save_tiny_model(tmp_path / "model")
     rows = [{"prompt": f"{a}+{b}=", "answer": str(a + b)} for a in range(3) for b in range(3)]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
     environment = {
@@ -56,18 +33,20 @@ def test_example_trains_and_saves(tmp_path: Path) -> None:
         [sys.executable, str(SCRIPT), *places], env=environment, capture_output=True, text=True, timeout=3600
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "ds_share" in done.stdout
+    for name in ("ds_share", "pass@4", "distinct_correct", "frac_reward_zero_std"):
+        assert name in done.stdout
     before, after = (AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("model", "out"))
     pairs = zip(before.parameters(), after.parameters())
     assert any(not torch.equal(old, new) for old, new in pairs)
 
 
-def test_only_two_lines_differ_from_plain_trl() -> None:
+def test_only_three_lines_differ_from_plain_trl() -> None:
     """Undo the marked lines as their comments say: what is left is a TRL script."""
     lines = SCRIPT.read_text().splitlines()
-    ours = ("from differential_smoothing", "trainer = DSGRPOTrainer")
+    ours = ("from differential_smoothing", "args = DSGRPOConfig", "trainer = DSGRPOTrainer")
     marked = [line for line in lines if line.lstrip().startswith(ours)]
     plain = [line.split("was `")[1].rstrip("`") if line in marked else line for line in lines]
+    compile("\n".join(plain), "plain", "exec")
     changed = [line for line in difflib.ndiff(plain, lines) if line.startswith("+ ")]
-    assert len(marked) == len(changed) == 2
+    assert len(marked) == len(changed) == 3
     assert not any("differential_smoothing" in line for line in plain if "import" in line)

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from tiny import save_tiny_model
 
 from repro.manifest import ROOT
 from repro.sources import OWN
@@ -41,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for name in (*OWN, "tests", "examples"):
+    for name in (*OWN, "tests", "examples"):  # whatever lies beside it is not packed
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     out = tmp_path_factory.mktemp("wheel")
     run(
@@ -74,46 +77,58 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_it_holds_all_modules_and_settings_and_nothing_else(wheel: Path) -> None:
-    wanted = {
-        str(path.relative_to(ROOT))
-        for name in OWN
-        for suffix in ("py", "yaml")
-        for path in (ROOT / name).rglob(f"*.{suffix}")
-    }
+def test_it_holds_the_library_and_nothing_else(wheel: Path) -> None:
+    wanted = {str(path.relative_to(ROOT)) for path in (ROOT / "differential_smoothing").rglob("*.py")}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == wanted
 
 
-def test_the_theory_is_verified_from_it(python: Path, tmp_path: Path) -> None:
-    run(python, "-m", "theory.verify", "--instances", "20", "--jobs", "1", "--only", "T1", "T10", cwd=tmp_path)
-    assert list((tmp_path / "build" / "theory").glob("verify*.json"))
+def test_it_asks_for_ranges_and_pins_nothing(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    asked = [Requirement(line) for line in message_from_bytes(archive.read(name)).get_all("Requires-Dist", [])]
+    assert {one.name for one in asked if one.marker is None} == {"numpy", "torch"}
+    assert {one.name for one in asked if one.marker is not None} == {"trl", "verl"}
+    assert not [one for one in asked for part in one.specifier if part.operator in ("==", "===")]
 
 
-def test_settings_are_read_and_code_is_known_from_it(python: Path, tmp_path: Path) -> None:
+def test_nothing_else_of_the_project_comes_with_it(python: Path, tmp_path: Path) -> None:
     script = """
-import json
-from pathlib import Path
-import rl
-from repro.manifest import ROOT
-from repro.sources import closure
-from rl.experiments.config import load
-from rl.plan import experiments
-from rl.experiments.identity import source_key
-config = load(ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml", ["train.steps=3"])
-found = [str(path.relative_to(ROOT)) for path in closure(["rl.train", "theory.verify", "figures.tab_main"])]
-names = [one.name for scale in ("cpu", "gpu", "paper") for one in experiments(scale).values()]
-print(json.dumps([rl.__file__, config.train.steps, names, found, source_key(config, "ds-grpo")]))
+import importlib.util
+import differential_smoothing.methods, differential_smoothing.verl
+print(differential_smoothing.__file__)
+print([name for name in ("theory", "rl", "figures", "repro", "benchmarks", "tests") if importlib.util.find_spec(name)])
 """
-    file, steps, names, found, key = json.loads(run(python, "-c", script, cwd=tmp_path).stdout)
+    file, others = run(python, "-c", script, cwd=tmp_path).stdout.splitlines()
     assert Path(file).is_relative_to(python.parents[1])
-    assert steps == 3
-    assert {"countdown", "countdown-gpu"} <= set(names)
-    assert {Path(path).parts[0] for path in found} == set(OWN)
-    assert len(key) == 64
+    assert others == "[]"
 
 
-def test_the_commands_start_from_it(python: Path, tmp_path: Path) -> None:
-    assert "countdown" in run(python, "-m", "rl.plan", "--scale", "paper", cwd=tmp_path).stdout
-    for module in ("rl.train", "rl.sweep", "rl.evaluate", "figures.tab_main", "theory.exhibits"):
-        assert "usage" in run(python, "-m", module, "--help", cwd=tmp_path).stdout
+SCRIPT = """
+import json, sys
+from datasets import Dataset
+from differential_smoothing.trl import DSGRPOConfig, DSGRPOTrainer
+short = {"num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 4, "max_steps": 10}
+here = {"use_cpu": True, "bf16": False, "report_to": "none", "logging_steps": 1}
+args = DSGRPOConfig("out", gamma_p=float(sys.argv[1]), **short, **here)
+rows = Dataset.from_dict({"prompt": ["1+1=", "2+0="] * 8})
+trainer = DSGRPOTrainer("model", lambda completions, **_: [float("2" in text) for text in completions], args, rows)
+trainer.train()
+print("log", json.dumps([trainer.state.log_history, sum(float(one.sum()) for one in trainer.model.parameters())]))
+"""
+
+
+def test_ten_lines_of_a_users_own_train_ten_steps(python: Path, tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "model")
+    ends = []
+    for gamma in ("0.1", "0"):
+        lines = run(python, "-c", SCRIPT, gamma, cwd=tmp_path).stdout.splitlines()
+        (line,) = [line.removeprefix("log ") for line in lines if line.startswith("log ")]
+        history, end = json.loads(line)
+        ends.append(end)
+        rows = [row for row in history if "loss" in row]
+        assert len(rows) == 10
+        assert all(0 <= row["pass@1"] <= row["pass@2"] <= row["pass@4"] <= 1 for row in rows)
+        terms = [row["ds_term"] for row in rows if row["pass@1"] > 0 and "ds_term" in row]
+        assert terms == [] if gamma == "0" else (len(terms) > 3 and min(terms) > 0)
+    assert ends[0] != ends[1], "the same seed with and without the term"
