@@ -13,8 +13,6 @@ OWN = ("benchmarks", "differential_smoothing", "figures", "repro", "rl", "theory
 
 
 def _file_of(module: str, root: Path) -> Path | None:
-    if root.name in ("site-packages", "dist-packages") and module.partition(".")[0] not in OWN:
-        return None  # installed, the project lies among all other packages
     base = root.joinpath(*module.split("."))
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
