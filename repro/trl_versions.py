@@ -1,0 +1,104 @@
+"""`python -m repro.trl_versions [VERSION …] [--record]`: which releases of TRL the library works with, by its tests.
+
+Each release is installed alone beside this environment's other packages, into `<out>/trl/`, and comes first there.
+`--record` writes the outcome to results/trl/manifest.json and the table to docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from repro.files import write_json, write_text
+from repro.manifest import ROOT, manifest
+
+RELEASES = ("1.16.0", "1.15.0", "1.14.2", "1.13.0", "1.12.0", "1.11.0", "1.10.0", "1.9.2", "1.8.0", "1.7.1")
+"""The last one of each minor release; the last row fails, so that the range has an end that was seen."""
+SUITES = {
+    "contract": "tests/differential_smoothing/test_trl_contract.py",
+    "trainer": "tests/differential_smoothing/test_trainer.py",
+    "end to end": "tests/end_to_end/test_example_trl.py",
+}
+RECORD = ROOT / "results" / "trl" / "manifest.json"
+PAGE = ROOT / "docs" / "compatibility.md"
+MARKS = ("<!-- table -->\n", "<!-- end of table -->\n")
+
+
+def install(release: str, folder: Path) -> None:
+    """Put this release alone into `folder`, unless it is there."""
+    if (folder / "trl").is_dir():
+        return
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", "--target", str(folder), f"trl=={release}"], check=True)
+
+
+def outcome(release: str, suite: str, folder: Path) -> dict[str, Any]:
+    """How many tests of a suite passed with this release, and what failed: name → the error in one line."""
+    report = folder / f"{suite.replace(' ', '-')}.xml"
+    path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    script = "import sys, trl; sys.exit(trl.__version__ != sys.argv[1])"
+    subprocess.run([sys.executable, "-c", script, release], env={**os.environ, "PYTHONPATH": path}, check=True)
+    pytest = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    subprocess.run(
+        [*pytest, "--junitxml", str(report), SUITES[suite]],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+    )
+    passed = 0
+    failed: dict[str, str] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        bad = [child for child in case if child.tag in ("failure", "error")]
+        passed += not len(case)
+        failed |= {str(case.get("name")): str(child.get("message")).splitlines()[0] for child in bad}
+    return {"passed": passed, "failed": failed}
+
+
+def table(releases: Mapping[str, Mapping[str, Any]]) -> str:
+    """The outcomes in Markdown, a release a row."""
+    lines = [f"| TRL | {' | '.join(SUITES)} |", f"| --- |{' --- |' * len(SUITES)}"]
+    for release, suites in releases.items():
+        cells = [
+            f"{one['passed']} passed" if not one["failed"] else f"{len(one['failed'])} failed, {one['passed']} passed"
+            for one in suites.values()
+        ]
+        lines.append(f"| {release} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def works(suites: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether every test passed."""
+    return all(not one["failed"] and one["passed"] for one in suites.values())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m repro.trl_versions", description="Try releases of TRL.")
+    parser.add_argument("versions", nargs="*", default=list(RELEASES), help="by default the last ten minor releases")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="where releases are installed")
+    parser.add_argument("--record", action="store_true", help="write results/trl/manifest.json and the page's table")
+    options = parser.parse_args(arguments)
+    started = time.time()
+    found = {}
+    for release in options.versions:
+        folder = options.out.resolve() / "trl" / release
+        install(release, folder)
+        found[release] = {suite: outcome(release, suite, folder) for suite in SUITES}
+        print(f"{release}: {'works' if works(found[release]) else 'does not work'}", flush=True)
+    if options.record:
+        write_json(RECORD, manifest({"suites": SUITES}, None, started, releases=found))
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+        write_text(PAGE, before + MARKS[0] + table(found) + MARKS[1] + rest.partition(MARKS[1])[2])
+    else:
+        print(table(found), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
