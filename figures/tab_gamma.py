@@ -17,7 +17,7 @@ from rl.analysis.results import Results
 
 READS = (Experiments({**EXPERIMENTS, "linear": "cpu", "countdown-gpu": "gpu"}),)
 LARGE_K = 1024
-STRENGTHS = ("ds-grpo", "ds-grpo@matched")  # the second: gamma by the rule of rl/experiments/cpu/REGIME-maze.md
+STRENGTHS = ("ds-grpo", "ds-grpo@matched")  # the second: gamma by the rule of docs/protocols/maze.md
 LOGGED = {
     "accuracy of rollouts": "reward",
     "tokens a rollout": "completion_length",

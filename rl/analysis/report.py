@@ -14,9 +14,8 @@ Written by `python -m rl.report` from `results/claims.json`; do not edit. Confid
 a second-hand summary. The paper's full text was not available, so the wording of each claim is ours. Each difference
 has its 95% confidence interval over seeds; each seed has its own base model. The primary endpoints are the differences
 ds-grpo − grpo at the last step on held-out problems: Pass@1 and Pass@1024 on Countdown and mazes, Pass@1 and Pass@64 on
-linear equations. They were preregistered before the first DS run of their experiment, in the `REGIME*.md` of
-`rl/experiments/cpu/` and `rl/experiments/gpu/`. On Countdown trained to saturation the endpoint is the mean over the
-last fifth of the steps (`docs/protocols/countdown-saturated.md`).
+linear equations. They were preregistered before the first DS run of their experiment, in
+`docs/protocols/`. On Countdown trained to saturation the endpoint is the mean over the last fifth of the steps.
 """
 
 RULES = """## Verdicts
@@ -69,9 +68,9 @@ LIMITS = """## What a reader must not conclude
 - The held-out problems of the recorded runs on mazes and linear equations are not new in every way. Training contains
   every held-out grid with other starts and goals or mirrored, and every held-out equation once its terms are collected:
   .67 of the held-out mazes with many paths are mirror images of training mazes. The experiments `*-leakfree` have a
-  split without this leakage; they are not run (`REGIME-maze.md`, `REGIME-linear.md`).
+  split without this leakage; they are not run (`docs/protocols/maze.md`, `docs/protocols/linear.md`).
 - At the gpu scale the base model overfits its training problems (its first rewards lie far above its held-out Pass@1),
-  so training could gain little; its settings were not tuned (`rl/experiments/gpu/REGIME.md`).
+  so training could gain little; its settings were not tuned (`docs/protocols/gpu.md`).
 - A method above at Pass@1024 and below at Pass@1 makes another trade-off, which GRPO stopped earlier may offer too:
   `figures/out/tab_early_stopping.md` compares every method with that.
 - A difference whose CI includes 0 is not evidence of equality.

@@ -15,7 +15,7 @@ from repro.record import with_verdicts
 
 NUMBER = r"[+-]?\d*\.\d+"
 INTERVAL = re.compile(rf"(?<![\w.])({NUMBER})\s+\[({NUMBER}),\s+({NUMBER})\]")
-PROSE = ("README.md", "rl/experiments/cpu/REGIME.md", "rl/experiments/cpu/REGIME-maze.md")
+PROSE = ("README.md", "docs/findings.md", "docs/protocols/countdown-600-steps.md", "docs/protocols/maze.md")
 
 
 def intervals(text: str) -> list[tuple[str, str, str]]:
@@ -64,7 +64,7 @@ def test_an_interval_in_prose_stands_in_a_table(name: str) -> None:
     if name == "README.md":
         text = with_verdicts(text, "")  # what the program writes: tests/rl/test_report.py
     found = intervals(text)
-    assert len(found) > 3
+    assert len(found) > 3 or name == "README.md"  # beside its table it need not give any
     assert missing(text, tabulated()) == []
 
 

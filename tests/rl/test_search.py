@@ -44,7 +44,7 @@ def announced(document: Path) -> dict[str, set[tuple[float, ...]]]:
 @pytest.mark.parametrize(
     ("yaml", "document"),
     [
-        ("countdown", ROOT / "rl" / "experiments" / "cpu" / "REGIME.md"),
+        ("countdown", ROOT / "docs" / "protocols" / "countdown-600-steps.md"),
         ("countdown-saturated", ROOT / "docs" / "protocols" / "countdown-saturated.md"),
     ],
 )
