@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.reads import Place, Reads, Theory, has_scales
+from rl.analysis.reads import Place, Reads, Theory, has_scales, stem_of
 from rl.analysis.results import ResultError, Results
 
 
@@ -43,11 +43,6 @@ def table(name: str, reads: Reads, frame: Callable[..., pd.DataFrame], caption: 
         style.save_table(stem, data, out, f"{caption} {listed}")
 
     return _make(name, reads, frame, write)
-
-
-def stem_of(name: str, scale: str) -> str:
-    """The name of the files; that of the default scale is the script's."""
-    return name if scale == "cpu" else f"{name}-{scale}"
 
 
 def _make(

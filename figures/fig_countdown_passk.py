@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.command import figure
-from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import curves
+from rl.analysis.reads import MAIN, Experiment
 from rl.analysis.results import Results
 
 READS = (Experiment(MAIN),)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.command import figure
-from figures.reads import Theory
+from rl.analysis.reads import Theory
 
 READS = (Theory("fig_first_order"),)
 

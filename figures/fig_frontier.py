@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.command import figure
-from figures.reads import Theory
+from rl.analysis.reads import Theory
 
 READS = (Theory("fig_frontier"),)
 REGIMES = ("only self-centred DS", "another literal DS policy", "π* is a literal DS policy")

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from figures import style
 from figures.baselines import EXPERIMENTS, LABELS, Compared
 from figures.command import figure
-from figures.reads import Experiments
 from rl.analysis.comparisons import contestants, difference, pass_at
+from rl.analysis.reads import Experiments
 
 READS = (Experiments(EXPERIMENTS),)
 KS = (1, 1024)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.command import figure
 from figures.fig_countdown_passk import KS
-from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import common, correctness, over_seeds, pass_at, samples_to_reach
+from rl.analysis.reads import MAIN, Experiment
 from rl.analysis.results import Results
 
 READS = (Experiment(MAIN),)

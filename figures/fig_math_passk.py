@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.command import figure
 from figures.describe import model_name
-from figures.reads import Experiment
 from rl.analysis.comparisons import benchmarks, curves, within
+from rl.analysis.reads import Experiment
 from rl.analysis.results import Results
 
 READS = (Experiment({"cpu": "linear"}),)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.baselines import EXPERIMENTS, LABELS, Compared
 from figures.command import figure
-from figures.reads import Experiments, Theory
 from rl.analysis.prediction import gain, gaps
+from rl.analysis.reads import Experiments, Theory
 
 READS = (Theory("fig_multiplicity"), Experiments(EXPERIMENTS, optional=True))
 METHODS = ("ds", "entropy-bonus", "entropy-penalty")

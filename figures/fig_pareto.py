@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.baselines import EXPERIMENTS, LABELS, Compared
 from figures.command import figure
-from figures.reads import Experiments
 from rl.analysis.comparisons import common, contestants
+from rl.analysis.reads import Experiments
 from rl.analysis.results import ResultError
 
 READS = (Experiments(EXPERIMENTS),)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.command import figure
-from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import over_seeds
+from rl.analysis.reads import MAIN, Experiment
 from rl.analysis.results import ResultError, Results
 
 READS = (Experiment(MAIN),)

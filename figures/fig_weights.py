@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.command import figure
-from figures.reads import Theory
+from rl.analysis.reads import Theory
 
 READS = (Theory("fig_weights"),)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))  # all lie on one line in the lower panel

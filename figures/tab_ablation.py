@@ -9,8 +9,8 @@ import pandas as pd
 from figures.baselines import EXPERIMENTS, Compared
 from figures.command import table
 from figures.describe import options
-from figures.reads import Experiments
 from figures.tab_main import rows_for
+from rl.analysis.reads import Experiments
 from rl.analysis.results import NotRun
 
 READS = (Experiments(EXPERIMENTS),)

@@ -9,9 +9,9 @@ import pandas as pd
 from figures.baselines import EXPERIMENTS, Compared
 from figures.cells import estimate, number
 from figures.command import table
-from figures.reads import Experiments
 from rl.analysis.comparisons import common
 from rl.analysis.early_stopping import against_early_stopping
+from rl.analysis.reads import Experiments
 
 READS = (Experiments(EXPERIMENTS),)
 KS = (128, 1024)

@@ -11,8 +11,8 @@ import pandas as pd
 from figures.baselines import EXPERIMENTS, Compared
 from figures.cells import estimate
 from figures.command import table
-from figures.reads import Experiments
 from rl.analysis.comparisons import common, difference, pass_at
+from rl.analysis.reads import Experiments
 from rl.analysis.results import Results
 
 READS = (Experiments({**EXPERIMENTS, "linear": "cpu", "countdown-gpu": "gpu"}),)

@@ -11,8 +11,8 @@ from figures.baselines import EXPERIMENTS, Compared
 from figures.cells import Cell, estimate
 from figures.command import table
 from figures.describe import options
-from figures.reads import Experiments
 from rl.analysis.comparisons import difference, interval, pass_at
+from rl.analysis.reads import Experiments
 from rl.analysis.results import Results
 
 READS = (Experiments(EXPERIMENTS),)

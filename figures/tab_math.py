@@ -13,8 +13,8 @@ import pandas as pd
 from figures.cells import Cell, estimate, number
 from figures.command import table
 from figures.describe import model_name
-from figures.reads import Experiment, Experiments, Files
 from rl.analysis.comparisons import Quantity, benchmarks, column, common, interval, pass_at, within
+from rl.analysis.reads import Experiment, Experiments, Files
 from rl.analysis.results import ResultError, Results, Run
 from rl.experiments.config import read
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from figures.cells import estimate
 from figures.command import table
-from figures.reads import MAIN, Experiment
 from rl.analysis.comparisons import column, common, interval, pass_at
+from rl.analysis.reads import MAIN, Experiment
 from rl.analysis.results import Results, Run
 
 READS = (Experiment(MAIN),)

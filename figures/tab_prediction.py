@@ -10,9 +10,9 @@ import pandas as pd
 from figures.baselines import EXPERIMENTS, Compared
 from figures.cells import estimate, number
 from figures.command import table
-from figures.reads import Experiments
 from rl.analysis.comparisons import over_seeds
 from rl.analysis.prediction import across_problems, foreseen, gain, gaps
+from rl.analysis.reads import Experiments
 
 READS = (Experiments(EXPERIMENTS),)
 PENALTY = {"entropy-bonus": False, "entropy-penalty": True, "logprob-bonus": False, "logprob-penalty": True}

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from figures.command import table
-from figures.reads import MAIN, Experiment
+from rl.analysis.reads import MAIN, Experiment
 from rl.analysis.results import Results
 
 READS = (Experiment(MAIN),)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from repro.manifest import ROOT
 from repro.stage import Stage, run
+from rl.analysis.reads import MAIN, Experiment, Place, available, has_scales, stem_of
 from rl.experiments.config import load
 
 EXPERIMENTS = Path("rl/experiments")
@@ -129,9 +130,6 @@ def figures(pipeline: Pipeline) -> list[Stage]:
 
 
 def _figure(pipeline: Pipeline, name: str, scale: str) -> Stage:
-    from figures.command import stem_of  # here: matplotlib is loaded with it
-    from figures.reads import MAIN, Experiment, Place, available, has_scales
-
     reads = importlib.import_module(f"figures.{name}").READS
     scale = scale if has_scales(reads) else "cpu"
     main = scale in MAIN and scale == pipeline.scale and Experiment(MAIN) in reads  # `runs` makes it

@@ -13,9 +13,9 @@ from recorded import write_run
 
 from figures import fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
 from figures.baselines import EXPERIMENTS
-from figures.reads import Experiments, Place
 from repro.manifest import ROOT
 from rl.analysis.comparisons import contestants
+from rl.analysis.reads import Experiments, Place
 from rl.analysis.results import ResultError, Results
 
 METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}

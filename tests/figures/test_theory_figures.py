@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from io import StringIO
@@ -15,8 +16,8 @@ import pytest
 from matplotlib.text import Text
 
 from figures import style
-from figures.reads import Theory
 from repro.manifest import ROOT, manifest
+from rl.analysis.reads import Theory
 from theory import exhibits
 
 TABLES = exhibits.names()
@@ -79,6 +80,22 @@ def test_drawn_in_two_processes_gives_the_same_bytes(table: tuple[str, str], tmp
         one, two = ((tmp_path / which / "figures" / f"{name}{suffix}").read_bytes() for which in ("one", "two"))
         assert len(one) > 100
         assert one == two, suffix
+
+
+def test_refused_in_one_line_and_nothing_drawn_or_drawn_in_a_folder_with_a_space(tmp_path: Path) -> None:
+    name, out = "fig_selection_bias", tmp_path / "a space"
+    exhibits.write(name, out)
+    command = [sys.executable, "-m", f"figures.{name}", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{name}: made from theory (local run)\n"
+    assert (out / "figures" / f"{name}.pdf").is_file()
+    shutil.rmtree(out / "figures")
+    (out / "theory" / f"{name}.json").unlink()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"{name}: not made: {out / 'theory' / name}.json: ")
+    assert not (out / "figures").exists()
 
 
 def test_figures_fit_a_column_and_can_be_read(table: tuple[str, str]) -> None:

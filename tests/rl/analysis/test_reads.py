@@ -2,17 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from recorded import write_experiment
 
-from figures import reads
-from figures.reads import Experiment, Experiments, Files, Place, Theory, available
 from repro.manifest import REQUIRED, ROOT
-from rl.analysis import results
+from rl.analysis import reads, results
+from rl.analysis.reads import Experiment, Experiments, Files, Place, Theory, available
 from rl.analysis.results import NotRun, ResultError
 from theory import exhibits
 
@@ -38,11 +35,6 @@ def out(computed: Path, tmp_path: Path) -> Path:
 
 def files(out: Path) -> tuple[Path, Path]:
     return out / "theory" / f"{NAME}.csv", out / "theory" / f"{NAME}.json"
-
-
-def command(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", f"figures.{module}", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def test_the_local_table_comes_first(out: Path) -> None:
@@ -140,25 +132,6 @@ def test_a_manifest_without_checksum_is_refused(out: Path) -> None:
     record.write_text(json.dumps(manifest))
     with pytest.raises(ResultError, match="checksum differs"):
         TABLE.load(Place(out))
-
-
-def test_the_command_refuses_in_one_line_and_draws_nothing(out: Path) -> None:
-    files(out)[1].unlink()
-    done = command(NAME, "--out", out)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{NAME}: not made: ")
-    assert not (out / "figures").exists()
-
-
-def test_the_folder_may_have_a_space(out: Path) -> None:
-    spaced = out / "a space"
-    spaced.mkdir()
-    (out / "theory").rename(spaced / "theory")
-    done = command(NAME, "--out", spaced)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{NAME}: made from theory (local run)\n"
-    assert (spaced / "figures" / f"{NAME}.pdf").is_file()
 
 
 def test_no_manifest_tells_where_it_was_made(computed: Path) -> None:

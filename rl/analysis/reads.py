@@ -145,3 +145,8 @@ def has_scales(reads: Reads) -> bool:
 def available(reads: Reads, place: Place) -> bool:
     """Whether all is there that must be."""
     return all(one.files(place) or (isinstance(one, Experiments) and one.optional) for one in reads)
+
+
+def stem_of(name: str, scale: str) -> str:
+    """The name of a figure's files; that of the default scale is the script's."""
+    return name if scale == "cpu" else f"{name}-{scale}"
