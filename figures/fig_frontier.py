@@ -16,7 +16,7 @@ from figures.command import figure
 from rl.analysis.reads import Theory
 
 READS = (Theory("fig_frontier"),)
-REGIMES = ("only self-centred DS", "another literal DS policy", "π* is a literal DS policy")
+REGIMES = ("only self-centered DS", "another literal DS policy", "π* is a literal DS policy")
 SHADES = ("#f4b183", "#cfe2f3", "#7fb2e5")
 
 

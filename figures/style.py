@@ -49,7 +49,7 @@ COLORS = {
     "darling": "#decf86",
     "entropy-advantage": "#4c0d5c",
 }
-LABELS = {"base": "base", "vanilla": "vanilla", "ds": "DS", "ds-centered": "DS, self-centred"}
+LABELS = {"base": "base", "vanilla": "vanilla", "ds": "DS", "ds-centered": "DS, self-centered"}
 """Of what the registry of methods does not have."""
 TRAINED = {"vanilla": "grpo", "ds": "ds-grpo", "ds-centered": "ds-grpo-centered"}
 """The method that a name of the theory stands for."""

@@ -165,7 +165,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "ds-grpo-centered",
-            "DS-GRPO, centred",
+            "DS-GRPO, centered",
             "differential smoothing centered by its group (T6, self-centered form)",
             smooth,
             SmoothingConfig(gamma_p=0.01, center=True),
