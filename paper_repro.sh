@@ -10,6 +10,7 @@ make_environment    # .venv with the exact versions of constraints.txt, once
 
 case $COMMAND in
 test)  run_tests; exit ;;      # lint, types, every test
+site)  python -m repro.site --out "$OUT"; exit ;;    # these pages as a website, in $OUT/site
 vllm)  run_vllm; exit ;;       # the same trainer and evaluation through vLLM, in its own environment
 plan)  python -m rl.plan --scale "$SCALE"; exit ;;   # --dry-run: every run of a scale, its cost, what is missing here
 esac

@@ -4,6 +4,7 @@ usage() {
     cat <<'TEXT'
 bash paper_repro.sh [OPTIONS]    set up, prove the theory, train, draw everything into build/; run again, it does what is missing
 bash paper_repro.sh test [ARGS]  set up, lint, type-check, run every test (ARGS go to pytest)
+bash paper_repro.sh site         README, docs, notebooks and figures as a website, in build/site
 bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests; --record: to results/vllm/
 
   --quick          one seed of base, grpo, ds-grpo on a shortened run (15 minutes after installing)
@@ -31,6 +32,7 @@ read_options() {
     case ${1-} in
     test) COMMAND=test; shift; PYTEST=("$@"); set -- ;;
     vllm) COMMAND=vllm; shift ;;
+    site) COMMAND=site; shift ;;
     esac
     while (($#)); do
         case $1 in
