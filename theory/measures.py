@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from scipy.special import log_expit, logsumexp
+from scipy.special import logsumexp
 
 from theory.policies import Array, Mask, expected, log_mass
 
@@ -128,12 +128,6 @@ def chi_squared(log_p: Array, log_q: Array) -> Array:
 def total_variation(log_p: Array, log_q: Array) -> Array:
     """½ Σ |p − q|."""
     return np.asarray(np.abs(np.exp(log_p) - np.exp(log_q)).sum(axis=-1) / 2)
-
-
-def binary_kl(odds_a: Array, odds_b: Array) -> Array:
-    """kl(a‖b) of two coins given by their log-odds, in nats; coins that would round to 1 keep their distance."""
-    heads = np.exp(log_expit(odds_a)) * (log_expit(odds_a) - log_expit(odds_b))
-    return np.asarray(heads + np.exp(log_expit(-odds_a)) * (log_expit(-odds_a) - log_expit(-odds_b)))
 
 
 # Closeness of a policy (first argument) to the base (second).

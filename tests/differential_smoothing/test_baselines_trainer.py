@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bridge import averaged_step
 from stepping import BATCH, WORLD, first_step
 from trl.trainer import grpo_trainer
 
@@ -16,7 +17,6 @@ from differential_smoothing.methods import METHODS, Method, get
 from differential_smoothing.rollouts import Rollouts
 from differential_smoothing.trl import configured
 from rl.models.tabular import tabular_lm
-from rl.training.bridge import averaged_step
 
 OWN = {"passk-training": {"k": 2}, "pkpo": {"k": 2}}
 BASELINES = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bridge import steps
 from stepping import BATCH, WORLD
 from transformers import HfArgumentParser
 
@@ -14,7 +15,6 @@ from differential_smoothing import methods
 from differential_smoothing.config import OPTIONS, DSGRPOConfig
 from differential_smoothing.methods import BASES
 from differential_smoothing.trl import DSGRPOTrainer
-from rl.training.bridge import steps
 
 
 def config(folder: Path, **settings: Any) -> DSGRPOConfig:

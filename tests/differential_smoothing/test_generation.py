@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bridge import World
 from peft import LoraConfig, get_peft_model
 from scipy import stats
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
@@ -17,7 +18,6 @@ from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 from differential_smoothing.training.generation import KEPT, neutral_generation_config, non_neutral_settings
 from rl.evaluation.sampled import Sampling, complete
 from rl.models.tabular import BOS, EOS, tabular_tokenizer
-from rl.training.bridge import World
 
 WORLD = World()
 N = 2000

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bridge import steps
 from datasets import Dataset
 from stepping import BATCH, WORLD, first_step
 from trl import GRPOConfig, GRPOTrainer
@@ -26,7 +27,6 @@ from differential_smoothing.rollouts import Rollouts
 from differential_smoothing.smoothing import smooth
 from differential_smoothing.trl import DSGRPOTrainer
 from rl.models.tabular import EOS, tabular_tokenizer
-from rl.training.bridge import steps
 
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
 CENTERED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bridge import steps
 from datasets import Dataset
 from stepping import BATCH, WORLD, first_step
 from trl import GRPOConfig, GRPOTrainer
@@ -21,7 +22,6 @@ from differential_smoothing import methods
 from differential_smoothing.methods import Method
 from differential_smoothing.training.monitor import FIRST
 from differential_smoothing.trl import DifferentialSmoothingMixin, DSGRPOConfig, DSGRPOTrainer
-from rl.training.bridge import steps
 
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
 CENTERED = methods.get("ds-grpo-centered", gamma_p=0.3, gamma_n=0.2)

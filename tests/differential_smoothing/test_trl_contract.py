@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bridge import World
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import shuffle_sequence_dict, split_tensor_dict
 
 from differential_smoothing.rollouts import STD_EPS, normalize
 from differential_smoothing.trl import FORWARD_KEYS, DifferentialSmoothingMixin
-from rl.training.bridge import World
 
 WORLD = World()
 BATCH = [0, 0, 3, 4, 1, 3, 0, 2]

@@ -17,9 +17,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
+from bridge import World
+
 from differential_smoothing import methods
 from rl.training import distributed
-from rl.training.bridge import World
 
 # Three groups of four in twelve rows: with two processes the middle group straddles them, and only the second process
 # sees a completion of four tokens, so the two pad to different lengths.

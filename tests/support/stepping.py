@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bridge import World, steps
 from trl import GRPOTrainer
 
 from differential_smoothing.trl import DSGRPOTrainer
-from rl.training.bridge import World, steps
 
 WORLD = World()
 BATCH = [0, 0, 3, 4, 1, 3, 0, 2]  # trajectories: two groups of four

@@ -220,13 +220,6 @@ def test_renyi_rises_with_its_order():
     assert np.allclose(values[2], values[3], rtol=1e-2)
 
 
-@settings(deadline=None)
-@given(st.floats(-30, 30), st.floats(-30, 30))
-def test_binary_kl_is_the_kl_of_two_coins(a, b):
-    coins = [np.array([-np.logaddexp(0, -odds), -np.logaddexp(0, odds)]) for odds in (a, b)]
-    assert measures.binary_kl(a, b) == pytest.approx(measures.kl(*coins), rel=1e-9, abs=1e-12)
-
-
 def test_correctness_by_hand():
     assert measures.correctness(log_of([0.2, 0.3, 0.5]), np.array([True, True, False])) == pytest.approx(0.5)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bridge import World, averaged_step, steps
 
 import differential_smoothing.methods.logprob
 import differential_smoothing.smoothing
 from differential_smoothing import methods
 from differential_smoothing.methods import Method
-from rl.training.bridge import World, averaged_step, steps
 from theory import groups, sampled, shaping
 from theory.sampled import Grpo
 from theory.shaping import Shaping
