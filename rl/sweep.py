@@ -23,7 +23,7 @@ from rl.experiments import runs
 from rl.experiments.bases import base_folder
 from rl.experiments.config import ConfigError, Experiment, load
 from rl.experiments.identity import eval_key, is_done, source_key
-from rl.experiments.progress import Display, duration
+from rl.experiments.progress import ProgressReporter, duration
 from rl.experiments.yaml_loader import parse
 from rl.plan import refusal
 from rl.train import TRACKERS
@@ -135,7 +135,7 @@ class _Running:
     started: float
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int, logs: Path, display: Display) -> Outcome:
+def run_jobs(jobs: Sequence[Job], at_once: int, logs: Path, display: ProgressReporter) -> Outcome:
     """Run all, `at_once` side by side, each as soon as what it comes after has succeeded."""
     outcome = Outcome()
     waiting = list(jobs)
@@ -226,7 +226,7 @@ class _Clock:
         return f", ETA {duration(pace * left / min(at_once, sum(value > 0 for value in self._left.values())))}"
 
 
-def _show(one: _Running, display: Display, clock: _Clock) -> None:
+def _show(one: _Running, display: ProgressReporter, clock: _Clock) -> None:
     if one.job.metrics is None or not one.job.metrics.is_file():
         return
     rows = runs.Metrics(one.job.metrics).tail()
@@ -280,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, OSError) as error:
         print(f"rl.sweep: {error}", file=sys.stderr)
         return 2
-    with Display() as display:
+    with ProgressReporter() as display:
         at_once = options.jobs if config.needs is None else 1
         outcome = run_jobs(jobs, at_once, options.out / "logs" / config.name, display)
     print(

@@ -18,7 +18,7 @@ from rl.tasks.base import Task
 LEVEL = 0.95
 
 
-def judged(task: Task, problems: Sequence[Any], drawn: Sequence[Sequence[Completion]]) -> pd.DataFrame:
+def grade_samples(task: Task, problems: Sequence[Any], drawn: Sequence[Sequence[Completion]]) -> pd.DataFrame:
     """One row per completion: problem (id), sample, text, canonical, correct (NA: unscorable), reason, tokens,
     finished, logp (nats), verbatim (see `Completion`)."""
     rows = []
@@ -45,7 +45,7 @@ def judged(task: Task, problems: Sequence[Any], drawn: Sequence[Sequence[Complet
 def per_problem(
     samples: pd.DataFrame, ks: Sequence[int], solutions: Mapping[str, Set[str]] | None = None
 ) -> pd.DataFrame:
-    """One row per problem from `judged` samples, in their order; unscorable ones count as not correct.
+    """One row per problem from `grade_samples` samples, in their order; unscorable ones count as not correct.
 
     Columns: problem, n, c, C = c/n, passk_{k} and distinct_{k} (both unbiased), coverage_{k} (the share that is found
     of the canonical answers which `solutions` lists by problem; others are not counted), gini_simpson (unbiased) and
@@ -79,7 +79,7 @@ def upper_bound(found: int, n: int, level: float = LEVEL) -> float:
     return float(beta.ppf(level, found + 1, n - found)) if found < n else 1.0
 
 
-def outside(samples: pd.DataFrame, listed: Mapping[str, frozenset[str]]) -> pd.DataFrame:
+def unlisted_mass_bound(samples: pd.DataFrame, listed: Mapping[str, frozenset[str]]) -> pd.DataFrame:
     """By problem, what the enumeration `listed` (solution strings by problem) lacks, as far as samples show it.
 
     A correct sample is outside if its text is not listed, or if it is not that text verbatim. Columns: problem, n,

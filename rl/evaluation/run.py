@@ -25,7 +25,7 @@ from repro.manifest import manifest
 from repro.names import nearest
 from rl import tasks
 from rl.evaluation.exact import evaluate_exact
-from rl.evaluation.grading import judged, outside, per_problem, upper_bound
+from rl.evaluation.grading import grade_samples, per_problem, unlisted_mass_bound, upper_bound
 from rl.evaluation.sampled import Sampling, complete
 from rl.evaluation.vllm_engine import need_vllm
 from rl.experiments import runs
@@ -33,7 +33,7 @@ from rl.experiments.config import ConfigError, EvalConfig, Experiment
 from rl.experiments.identity import eval_key, is_done
 from rl.experiments.runs import RunError
 from rl.models.from_scratch import base_model
-from rl.models.pretrained import SAFELY, load_tokenizer, worded
+from rl.models.pretrained import SAFELY, load_tokenizer, render_prompts
 from rl.tasks._rows import left_out
 from rl.tasks.base import Task
 
@@ -67,7 +67,7 @@ def evaluate(
             engine=settings.engine,
             rows=settings.rows,
         )
-        samples = judged(task, problems, complete(model, [one.prompt for one in problems], how, device))
+        samples = grade_samples(task, problems, complete(model, [one.prompt for one in problems], how, device))
     if settings.mode == "sampled":
         assert samples is not None  # EvalConfig asks for as many samples as the largest k
         known = {one.id: set(task.solutions(one)) for one in problems} if task.solutions else None
@@ -90,7 +90,7 @@ def evaluate(
         by_problem = per_problem(samples, (1,))
         table["logp_incorrect"] = by_problem["logp_incorrect"].to_numpy()
         listed = {name: frozenset(text for form in forms.values() for text in form) for name, forms in found.items()}
-        strays = outside(samples, listed)
+        strays = unlisted_mass_bound(samples, listed)
         # what is outside is also at most what the enumeration leaves
         table["outside"] = strays["outside"].clip(upper=1 - table["C"]).to_numpy()
         n, seen = int(strays["n"].sum()), int(strays["found"].sum())
@@ -218,7 +218,7 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
             runs.move(_files(place, options.split), folder)
             return f"{folder}: {options.split} was evaluated so before; that lay in {place}, and is here again"
         task = tasks.get(config.task.name)
-        problems = worded(task.splits(config.task)[options.split], config.base, load_tokenizer(model))
+        problems = render_prompts(task.splits(config.task)[options.split], config.base, load_tokenizer(model))
         if not problems:
             raise ConfigError(f"--split {options.split}: {config.task.name} has no problems there")
         device = "cuda" if config.scale != "cpu" and torch.cuda.is_available() else "cpu"

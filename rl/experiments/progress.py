@@ -23,7 +23,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Display:
+class ProgressReporter:
     """A context in which runs are shown; the ETA rests on the pace since a run was first seen."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Display:
         self._printed: dict[str, float] = {}
         self._shown: dict[str, int] = {}
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> ProgressReporter:
         if self.tty:
             self._bars.start()
         return self

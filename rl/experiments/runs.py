@@ -62,7 +62,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def begin(folder: Path, record: Mapping[str, Any], seed: int, source: str, shelf: Path) -> tuple[bool, list[str]]:
+def prepare(folder: Path, record: Mapping[str, Any], seed: int, source: str, shelf: Path) -> tuple[bool, list[str]]:
     """Make `folder` ready for the run; whether that very run is finished there already, and what was moved, in lines.
 
     A folder of the same run is gone on with. Where another run lies there (other settings, other source), it is moved
@@ -177,7 +177,7 @@ class Metrics:
         with open(self.path, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(row, allow_nan=False) + "\n")
 
-    def cut(self, step: int) -> list[dict[str, Any]]:
+    def truncate(self, step: int) -> list[dict[str, Any]]:
         """Keep the rows up to `step`, drop the others from the file, and return those kept."""
         kept = [row for row in self.rows() if row["step"] <= step]
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
@@ -226,7 +226,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
         raise
 
 
-def seal(folder: Path, step: int, state: Mapping[str, Any]) -> None:
+def write_index(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     """Write the checksums of all files in `folder`, and `state`, into its `checkpoint.json`."""
     files = {str(path.relative_to(folder)): _checksum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     write_json(folder / "checkpoint.json", {"step": step, "files": files, "state": dict(state)})
@@ -240,7 +240,7 @@ def prune(checkpoints: Path, kept: int = KEPT) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def newest(checkpoints: Path, rows: int) -> tuple[Checkpoint | None, list[str]]:
+def latest_valid(checkpoints: Path, rows: int) -> tuple[Checkpoint | None, list[str]]:
     """The newest whole checkpoint, and one line for each newer one that is damaged.
 
     rows: the last step in the metrics; a checkpoint beyond it would leave a gap there and does not count.

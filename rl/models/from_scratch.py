@@ -27,7 +27,7 @@ from repro.manifest import manifest
 from rl import tasks
 from rl.experiments.bases import HasBase, base_folder
 from rl.experiments.model_config import BaseConfig, CheckpointConfig
-from rl.experiments.progress import Display
+from rl.experiments.progress import ProgressReporter
 from rl.models import pretrained
 from rl.models.muon import Muon
 from rl.models.supervised import IGNORED, Examples
@@ -154,7 +154,7 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     model = make_model(base, tokenizer, positions=examples.width)
     if on_gpu:
         model.cuda()  # type: ignore[call-arg]  # the decorated signature is not seen
-    with Display() as display:
+    with ProgressReporter() as display:
 
         def show(step: int, loss: float) -> None:
             display.show(f"base seed {seed}", step, base.steps, {"loss": loss})

@@ -85,7 +85,7 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def worded(problems: Sequence[T], base: object, tokenizer: Any) -> list[T]:
+def render_prompts(problems: Sequence[T], base: object, tokenizer: Any) -> list[T]:
     """`problems` with their prompts as the model is to see them, token by token: nothing is put before them later.
 
     By the tokenizer's chat template where `base` asks for it; otherwise as they are, after the token (if any) with

@@ -20,8 +20,8 @@ from typing import Any
 MAX_ROW = 1_000_000
 """Bytes of a line of JSONL; a longer one is skipped without being held in memory."""
 
-# By which chats begin and end turns. `worded` (rl.models.pretrained) refuses a tokenizer's own, whatever they are;
-# these, no question holds, so they are refused for all.
+# By which chats begin and end turns. `render_prompts` (rl.models.pretrained) refuses a tokenizer's own, whatever they
+# are; no question holds these, so they are refused for all.
 _MARKS = re.compile(r"<\|[A-Za-z0-9_]{3,40}\|>|\[/?INST\]|</?s>|<(?:start|end)_of_turn>")
 
 

@@ -27,7 +27,7 @@ from rl.models.pretrained import merge_adapter
 T = TypeVar("T")
 
 
-def stream(problems: Sequence[T], count: int, seed: int) -> list[T]:
+def prompt_schedule(problems: Sequence[T], count: int, seed: int) -> list[T]:
     """The first `count` of an endless stream of `problems`: permutation after permutation, decided by `seed` alone."""
     rng = np.random.default_rng([seed, 0x5EED])
     order: list[int] = []
@@ -36,7 +36,7 @@ def stream(problems: Sequence[T], count: int, seed: int) -> list[T]:
     return [problems[index] for index in order[:count]]
 
 
-class ExactTrainer(DSGRPOTrainer):
+class ResumableTrainer(DSGRPOTrainer):
     """`DSGRPOTrainer` whose checkpoints can be resumed exactly; they lie under `checkpoints`, beside `metrics`."""
 
     def __init__(self, *args: Any, checkpoints: Path, metrics: Metrics, **kwargs: Any) -> None:
@@ -78,11 +78,11 @@ class ExactTrainer(DSGRPOTrainer):
                 self.accelerator.wait_for_everyone()
                 if main:
                     _unnest(staging)
-                    runs.seal(staging, step, {"micro_steps": self._step})
+                    runs.write_index(staging, step, {"micro_steps": self._step})
             if main:
                 runs.prune(self.checkpoints)
         except Exception as error:  # torch and safetensors each have their own for a full disk
-            left = runs.newest(self.checkpoints, step)[0]
+            left = runs.latest_valid(self.checkpoints, step)[0]
             kept = f"that of step {left.step} is kept" if left else "there is no earlier one"
             raise RunError(
                 f"step {step}: the checkpoint could not be written ({_reason(error)}); {kept}; "
@@ -90,7 +90,7 @@ class ExactTrainer(DSGRPOTrainer):
             ) from error
 
     def _tokenize_prompts(self, prompts: list[Any]) -> Any:
-        """As TRL's, but a text is taken as it is: `rl.models.pretrained.worded` has put what begins a sequence."""
+        """As TRL's, but a text is taken as it is: `render_prompts` has put what begins a sequence."""
         if not isinstance(prompts[0], str):
             return super()._tokenize_prompts(prompts)
         encode: Any = self.processing_class

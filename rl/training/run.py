@@ -27,13 +27,13 @@ from rl.evaluation.vllm_engine import colocate_on_cpu, need_vllm
 from rl.experiments import runs, trajectory
 from rl.experiments.config import OWN, ConfigError, Experiment, TrainConfig
 from rl.experiments.identity import source_key
-from rl.experiments.progress import Display
+from rl.experiments.progress import ProgressReporter
 from rl.experiments.runs import Metrics
 from rl.models.from_scratch import base_model
-from rl.models.pretrained import adapter, load_model, load_tokenizer, worded
+from rl.models.pretrained import adapter, load_model, load_tokenizer, render_prompts
 from rl.tasks._rows import left_out
 from rl.training import distributed
-from rl.training.resume import ExactTrainer, stream
+from rl.training.resume import ResumableTrainer, prompt_schedule
 from rl.training.rewards import Rewards
 
 # name in metrics.jsonl ← name in TRL's log
@@ -133,7 +133,7 @@ def exact_evaluations(
     With `folder`, the run's, each problem's C at that step is kept there.
     """
     task = tasks.get(config.task.name)
-    problems = worded(task.splits(config.task)[split], config.base, tokenizer)
+    problems = render_prompts(task.splits(config.task)[split], config.base, tokenizer)
     if task.solutions is None:
         raise ConfigError(f"train.validate_every: the solutions of {config.task.name} cannot be enumerated; set 0")
     solutions = {problem.id: task.solutions(problem) for problem in problems}
@@ -189,15 +189,15 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
 
         def begin() -> tuple[Path, runs.Checkpoint | None, list[str]] | None:
             held.enter_context(runs.locked(folder))
-            done, moved = runs.begin(folder, record, seed, source, runs.shelf_of(out, config.name, seed, name))
+            done, moved = runs.prepare(folder, record, seed, source, runs.shelf_of(out, config.name, seed, name))
             for line in moved:
                 print(line, file=sys.stderr)
             if done:
                 return None
             base = base_model(config, seed, out)
             rows = metrics.rows()
-            checkpoint, complaints = runs.newest(folder / "checkpoints", rows[-1]["step"] if rows else 0)
-            metrics.cut(checkpoint.step if checkpoint else -1)
+            checkpoint, complaints = runs.latest_valid(folder / "checkpoints", rows[-1]["step"] if rows else 0)
+            metrics.truncate(checkpoint.step if checkpoint else -1)
             return base, checkpoint, complaints
 
         begun = distributed.decided(main, begin)
@@ -207,16 +207,18 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
 
         tokenizer = load_tokenizer(base)
         task = tasks.get(config.task.name)
-        problems = worded(task.splits(config.task)["train"], config.base, tokenizer)
+        problems = render_prompts(task.splits(config.task)["train"], config.base, tokenizer)
         rewards = Rewards(task, problems)
-        chosen = stream(problems, config.train.steps // config.train.window * _prompts_per_batch(config.train), seed)
-        with Display() as display:
+        chosen = prompt_schedule(
+            problems, config.train.steps // config.train.window * _prompts_per_batch(config.train), seed
+        )
+        with ProgressReporter() as display:
             if main:
                 for line in complaints:
                     display.line(line)
                 if checkpoint:
                     display.line(f"{folder}: goes on from step {checkpoint.step}")
-            trainer = ExactTrainer(
+            trainer = ResumableTrainer(
                 load_model(base, config.base),
                 rewards.reward,
                 settings,

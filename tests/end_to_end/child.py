@@ -62,14 +62,14 @@ def run(arguments: list[str], event: str | None, errors: str) -> None:
     from differential_smoothing.training.answer_counts import AnswerCounts
     from rl import train
     from rl.experiments import runs
-    from rl.training.resume import ExactTrainer
+    from rl.training.resume import ResumableTrainer
 
     sys.stderr = open(errors, "w", buffering=1)  # noqa: SIM115 (until the process ends)
     step8 = lambda self, *_: self.state.global_step == 8  # noqa: E731
     if event == "mid-save":  # weights and optimizer are written, the random state is not
-        _hooked(ExactTrainer, "_save_rng_state", step8, _die)
+        _hooked(ResumableTrainer, "_save_rng_state", step8, _die)
     elif event == "mid-window":  # the batch of steps 7 and 8 has served once
-        _hooked(ExactTrainer, "training_step", lambda self, *_: self._step == 7, _die)
+        _hooked(ResumableTrainer, "training_step", lambda self, *_: self._step == 7, _die)
     elif event == "after checkpoint":  # it has its name; older ones are not yet deleted
         _hooked(runs, "prune", lambda *_, **__: (Path(arguments[-1]) / RUN / "checkpoints" / "step-8").exists(), _die)
     elif event == "mid-row":
@@ -77,11 +77,11 @@ def run(arguments: list[str], event: str | None, errors: str) -> None:
     elif event == "before manifest":
         _hooked(train, "write_json", lambda path, _: path.name == "manifest.json", _die)
     elif event == "full disk":
-        _hooked(ExactTrainer, "_save_checkpoint", step8, _full_disk)
+        _hooked(ResumableTrainer, "_save_checkpoint", step8, _full_disk)
     elif event == "random state not restored":
-        ExactTrainer._load_rng_state = lambda self, checkpoint: None
+        ResumableTrainer._load_rng_state = lambda self, checkpoint: None
     elif event == "optimizer not restored":
-        ExactTrainer._load_optimizer_and_scheduler = lambda self, checkpoint: None
+        ResumableTrainer._load_optimizer_and_scheduler = lambda self, checkpoint: None
     elif event == "answer counts not restored":
         AnswerCounts.load = lambda self, folder: None  # type: ignore[method-assign]
     elif event is not None:

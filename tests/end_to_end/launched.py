@@ -12,17 +12,17 @@ import sys
 
 def main() -> int:
     from rl import train
-    from rl.training.resume import ExactTrainer
+    from rl.training.resume import ResumableTrainer
 
     rank, step = int(sys.argv[1]), int(sys.argv[2])
-    original = ExactTrainer.training_step
+    original = ResumableTrainer.training_step
 
-    def training_step(self: ExactTrainer, *args: object, **kwargs: object) -> object:
+    def training_step(self: ResumableTrainer, *args: object, **kwargs: object) -> object:
         if int(os.environ["RANK"]) == rank and self.state.global_step == step:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, *args, **kwargs)
 
-    ExactTrainer.training_step = training_step  # type: ignore[method-assign, assignment]
+    ResumableTrainer.training_step = training_step  # type: ignore[method-assign, assignment]
     return train.main(sys.argv[3:])
 
 

@@ -24,7 +24,7 @@ from repro.manifest import ROOT
 from rl import sweep
 from rl.experiments import runs
 from rl.experiments.config import load
-from rl.experiments.progress import Display
+from rl.experiments.progress import ProgressReporter
 
 SETTINGS = ROOT / "rl" / "experiments" / "accelerate"
 CPU = SETTINGS / "cpu-2.yaml"
@@ -104,7 +104,7 @@ def test_a_sweep_launches_two_processes(tmp_path: Path, monkeypatch: pytest.Monk
 
     def swept(method: str, *sets: str) -> sweep.Outcome:
         jobs = sweep.jobs_for(load(path, sets), path, [method], [0], tmp_path / "out", sets)
-        with Display() as display:
+        with ProgressReporter() as display:
             wanted = [job for job in jobs if "evaluation" not in job.name]
             return sweep.run_jobs(wanted, 1, tmp_path / "logs", display)
 

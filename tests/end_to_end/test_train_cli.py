@@ -22,7 +22,7 @@ from rl.analysis.results import load
 from rl.experiments.config import load as read
 from rl.experiments.runs import Metrics, folder_of
 from rl.training import run
-from rl.training.resume import stream
+from rl.training.resume import prompt_schedule
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -148,9 +148,9 @@ def test_wrong_path_and_folder_that_cannot_be_made(tmp_path: Path, capsys: pytes
 
 def test_streams_are_permutations_one_after_the_other() -> None:
     problems = list(range(7))
-    first = stream(problems, 20, seed=0)
+    first = prompt_schedule(problems, 20, seed=0)
     assert [sorted(first[i : i + 7]) for i in (0, 7)] == [problems, problems]
     assert len(first) == 20
-    assert stream(problems, 14, seed=0) == first[:14]
-    assert stream(problems, 14, seed=1) != first[:14]
+    assert prompt_schedule(problems, 14, seed=0) == first[:14]
+    assert prompt_schedule(problems, 14, seed=1) != first[:14]
     assert first[:7] != first[7:14]

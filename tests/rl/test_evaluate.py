@@ -16,7 +16,7 @@ from scipy.stats import binom
 from repro.manifest import ROOT, missing_fields
 from rl import evaluate as command
 from rl import tasks
-from rl.evaluation.grading import judged, outside, per_problem, upper_bound
+from rl.evaluation.grading import grade_samples, per_problem, unlisted_mass_bound, upper_bound
 from rl.evaluation.run import evaluate
 from rl.evaluation.sampled import Completion
 from rl.experiments import runs
@@ -117,11 +117,11 @@ def test_what_the_enumeration_lacks_is_found() -> None:
     texts = ("1 + 2 + 3", "( 1 + 2 ) + 3", "1 + 2", "3 * 2 * 1")
     drawn = [Completion(text, 6, True, -1.0, verbatim=True) for text in texts]
     drawn.append(Completion("3 + 2 + 1", 7, True, -1.0, verbatim=False))  # with a padding symbol inside
-    samples = judged(task, [problem], [drawn])
+    samples = grade_samples(task, [problem], [drawn])
     assert list(samples["correct"]) == [True, True, False, True, True]
     forms = task.solutions(problem)
     listed = {problem.id: frozenset(text for strings in forms.values() for text in strings)}
-    table = outside(samples, listed)
+    table = unlisted_mass_bound(samples, listed)
     assert list(table["found"]) == [2]  # idle brackets, and the padding
     assert table["outside"].iloc[0] == pytest.approx(upper_bound(2, 5))
 

@@ -17,7 +17,7 @@ from rl.experiments import runs
 from rl.experiments.bases import base_folder
 from rl.experiments.config import load
 from rl.experiments.identity import eval_key, source_key
-from rl.experiments.progress import Display, duration
+from rl.experiments.progress import ProgressReporter, duration
 from rl.sweep import Job, jobs_for, run_jobs
 
 CPU = ROOT / "rl" / "experiments" / "cpu" / "countdown.yaml"
@@ -60,7 +60,7 @@ def test_failure_stops_only_what_comes_after_it(stub: Path) -> None:
         job(stub, "evaluation of b", ("b",)),
         job(stub, "evaluation of a", ("a",)),
     ]
-    with Display() as display:
+    with ProgressReporter() as display:
         outcome = run_jobs(jobs, 2, stub / "logs", display)
     assert outcome.ran == ["good base", "a", "evaluation of a"]
     assert outcome.failed == {"bad base": "bad base says why"}
@@ -73,7 +73,7 @@ def test_failure_stops_only_what_comes_after_it(stub: Path) -> None:
 def test_at_most_so_many_side_by_side(stub: Path) -> None:
     for at_once, most in ((1, 1), (2, 2)):
         (stub / "log").unlink(missing_ok=True)
-        with Display() as display:
+        with ProgressReporter() as display:
             outcome = run_jobs([job(stub, str(i), seconds=0.5) for i in range(3)], at_once, stub / "logs", display)
         assert len(outcome.ran) == 3
         running = highest = 0
@@ -85,7 +85,7 @@ def test_at_most_so_many_side_by_side(stub: Path) -> None:
 
 def test_done_work_is_skipped_and_what_follows_it_is_not(stub: Path) -> None:
     (stub / "done base").touch()
-    with Display() as display:
+    with ProgressReporter() as display:
         outcome = run_jobs([job(stub, "base"), job(stub, "a", ("base",))], 1, stub / "logs", display)
     assert (outcome.skipped, outcome.ran) == (["base"], ["a"])
     assert lines(stub) == ["start a", "end a"]
@@ -97,7 +97,7 @@ def test_interrupt_leaves_no_process_behind(stub: Path, monkeypatch: pytest.Monk
             raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep, "_show", interrupt)
-    with Display() as display, pytest.raises(KeyboardInterrupt):
+    with ProgressReporter() as display, pytest.raises(KeyboardInterrupt):
         run_jobs([job(stub, "long", seconds=3)], 1, stub / "logs", display)
     time.sleep(3.5)
     assert lines(stub) == ["start long"]
@@ -156,7 +156,7 @@ def test_done_follows_settings_source_and_weights(tmp_path: Path, monkeypatch: p
 
     folder = runs.folder_of(tmp_path, "countdown", 0, "grpo")
     folder.mkdir(parents=True)
-    runs.begin(folder, config.record("grpo"), 0, source_key(config, "grpo"), tmp_path / "earlier")
+    runs.prepare(folder, config.record("grpo"), 0, source_key(config, "grpo"), tmp_path / "earlier")
     write_json(folder / "manifest.json", {})
     (folder / "model").mkdir()
     (folder / "model" / "model.safetensors").write_bytes(b"trained")
@@ -196,7 +196,7 @@ def test_wrong_requests(arguments: list[str], said: str, tmp_path: Path, capsys:
 
 
 def test_progress_away_from_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with Display() as display:
+    with ProgressReporter() as display:
         for step in (1, 2, 3, 3):
             display.show("grpo seed 0", step, 3, {"reward": 0.25, "entropy": None})
     lines_shown = capsys.readouterr().err.splitlines()

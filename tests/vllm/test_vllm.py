@@ -27,7 +27,7 @@ from differential_smoothing.passk import pass_at_k
 from repro.manifest import ROOT
 from rl import tasks
 from rl.evaluation.exact import evaluate_exact, string_log_probs
-from rl.evaluation.grading import judged, per_problem
+from rl.evaluation.grading import grade_samples, per_problem
 from rl.evaluation.sampled import Completion, Sampling, complete
 from rl.experiments.config import Experiment, load
 from rl.experiments.runs import Metrics, folder_of
@@ -134,7 +134,7 @@ def test_pass_at_k_of_both_engines(
     other = exact_pass_at_k(base, problems, 1, 4.0)
     record_property("exact", float((1 - (1 - p) ** k).mean()))
     for engine, completions in drawn.items():
-        table = per_problem(judged(tasks.get("countdown"), problems, completions), (k,))
+        table = per_problem(grade_samples(tasks.get("countdown"), problems, completions), (k,))
         found = float(table[f"passk_{k}"].mean())
         record_property(engine, found)
         assert deviation(found, p, SAMPLES, k) < 4.5

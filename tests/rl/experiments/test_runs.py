@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def begin(folder: Path, record: Any = RECORD, seed: int = 0, source: str = "hash") -> tuple[bool, list[str]]:
-    return runs.begin(folder, record, seed, source, folder.parents[1] / "earlier")
+    return runs.prepare(folder, record, seed, source, folder.parents[1] / "earlier")
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -163,7 +163,7 @@ def test_rows_are_cut_and_torn_ones_ignored(tmp_path: Path) -> None:
     assert [row["step"] for row in metrics.rows()] == [0, 1, 2, 3, 4]
     assert metrics.tail() == {"step": 4, "loss": 4.1}
     before = metrics.path.read_text().splitlines()
-    assert [row["step"] for row in metrics.cut(2)] == [0, 1, 2]
+    assert [row["step"] for row in metrics.truncate(2)] == [0, 1, 2]
     assert metrics.path.read_text().splitlines() == before[:3]
     with pytest.raises(ValueError, match="JSON compliant"):
         metrics.append({"step": 3, "loss": float("nan")})
@@ -174,32 +174,32 @@ def make_checkpoint(folder: Path, step: int) -> Path:
     target = folder / f"step-{step}"
     with runs.staged_folder(target) as staging:
         (staging / "weights").write_bytes(bytes(range(100)))
-        runs.seal(staging, step, {"micro_steps": 2 * step})
+        runs.write_index(staging, step, {"micro_steps": 2 * step})
     return target
 
 
 def test_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
-    assert runs.newest(tmp_path / "none", 9) == (None, [])
+    assert runs.latest_valid(tmp_path / "none", 9) == (None, [])
     for step in (2, 4, 10):
         make_checkpoint(tmp_path, step)
-    found, complaints = runs.newest(tmp_path, 10)
+    found, complaints = runs.latest_valid(tmp_path, 10)
     assert found is not None
     assert (found.step, found.state, complaints) == (10, {"micro_steps": 20}, [])
 
     (tmp_path / "step-10" / "weights").write_bytes(bytes(range(99)))
-    found, complaints = runs.newest(tmp_path, 10)
+    found, complaints = runs.latest_valid(tmp_path, 10)
     assert found is not None
     assert found.step == 4
     [line] = complaints
     assert "step-10: not used, weights is damaged" in line
 
     (tmp_path / "step-4" / "checkpoint.json").unlink()
-    found, complaints = runs.newest(tmp_path, 10)
+    found, complaints = runs.latest_valid(tmp_path, 10)
     assert found is not None
     assert found.step == 2
     assert "checkpoint.json is missing" in complaints[1]
 
-    found, complaints = runs.newest(tmp_path, 1)  # rows are lost: resuming there would leave a gap
+    found, complaints = runs.latest_valid(tmp_path, 1)  # rows are lost: resuming there would leave a gap
     assert found is None
     assert "metrics.jsonl ends at step 1" in complaints[-1]
 

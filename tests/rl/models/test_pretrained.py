@@ -32,7 +32,7 @@ from rl.experiments.model_config import CheckpointConfig, LoraSettings
 from rl.experiments.yaml_loader import ConfigError, parse
 from rl.models import pretrained
 from rl.models.from_scratch import base_model, make_tokenizer
-from rl.models.pretrained import load_tokenizer, worded
+from rl.models.pretrained import load_tokenizer, render_prompts
 from rl.tasks import countdown
 from rl.training.threads import one_thread
 
@@ -131,12 +131,12 @@ def test_prompts_by_chat_template_or_as_they_are(tmp_path: Path) -> None:
     config = load(experiment(tmp_path, model))
     tokenizer = load_tokenizer(model)
     [problem] = countdown.splits(config.task)["train"][:1]
-    assert worded([problem], config.base, tokenizer)[0].prompt == problem.prompt + " : "
+    assert render_prompts([problem], config.base, tokenizer)[0].prompt == problem.prompt + " : "
     plain = CheckpointConfig(str(model), "main", "float32", chat_template=False, lora=None)
-    assert worded([problem], plain, tokenizer) == [problem]
+    assert render_prompts([problem], plain, tokenizer) == [problem]
     tokenizer.chat_template = None
     with pytest.raises(ValueError, match="say false"):
-        worded([problem], config.base, tokenizer)
+        render_prompts([problem], config.base, tokenizer)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,7 @@ def test_templates_in_problems_are_text_and_special_tokens_cost_the_problem(
 ) -> None:
     words = chat.tokenizer()
     base = dataclasses.replace(CHAT, chat_template=template)
-    kept = [one.prompt for one in worded([Asked(text) for text in HOSTILE + HARMLESS], base, words)]
+    kept = [one.prompt for one in render_prompts([Asked(text) for text in HOSTILE + HARMLESS], base, words)]
     assert capsys.readouterr().err == "stranger/model: 3 of 6 problems left out: 3 hold special tokens\n"
     if not template:
         assert kept == HARMLESS

@@ -21,7 +21,7 @@ from rl import evaluate, tasks, train
 from rl.experiments.config import load
 from rl.experiments.runs import Metrics
 from rl.experiments.yaml_loader import ConfigError, build
-from rl.models.pretrained import load_tokenizer, worded
+from rl.models.pretrained import load_tokenizer, render_prompts
 from rl.tasks import countdown
 from rl.tasks import countdown_words as words
 from rl.tasks._rows import Data, DataError
@@ -286,7 +286,7 @@ def test_training_and_evaluation_on_a_chat_model(tmp_path: Path, capsys: pytest.
     table = pd.read_parquet(folder / "eval-heldout.parquet")
     assert set(table["problem"]) == {one.id for one in words.splits(load(path).task)["heldout"]}
 
-    asked = worded(words.splits(load(path).task)["heldout"], load(path).base, load_tokenizer(model))
+    asked = render_prompts(words.splits(load(path).task)["heldout"], load(path).base, load_tokenizer(model))
     assert asked[0].prompt.startswith("<|im_start|>user\nMake ")
     assert asked[0].prompt.endswith("</answer><|im_end|>\n<|im_start|>assistant\n")
     assert evaluate.main(["--config", str(path), *common, "--split", "validation"]) == 2
