@@ -22,6 +22,7 @@ from repro.names import nearest
 
 FOLDER = ROOT / "notebooks"
 TIMEOUT = 600  # seconds a cell may take
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def names(folder: Path) -> list[str]:
@@ -35,7 +36,10 @@ def names(folder: Path) -> list[str]:
 
 
 def execute(path: Path, cwd: Path) -> tuple[nbformat.NotebookNode, str | None]:
-    """Run the notebook at `path` with `cwd` as its folder: its executed copy, and its error in one line or None."""
+    """Run the notebook at `path` with `cwd` as its folder: its executed copy, and its error in one line or None.
+
+    Of live controls the copy keeps the picture alone: a widget is nothing without the kernel that made it.
+    """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -43,6 +47,7 @@ def execute(path: Path, cwd: Path) -> tuple[nbformat.NotebookNode, str | None]:
         kernel_name="python3",
         record_timing=False,  # the same run leaves the same file
         coalesce_streams=True,  # however the kernel cuts what a cell prints
+        store_widget_state=False,
         resources={"metadata": {"path": str(cwd)}},
     )
     try:
@@ -51,6 +56,9 @@ def execute(path: Path, cwd: Path) -> tuple[nbformat.NotebookNode, str | None]:
         return notebook, f"{error.ename}: {' '.join(error.evalue.split())}"
     except (CellTimeoutError, DeadKernelError) as error:
         return notebook, " ".join(str(error).split())
+    finally:
+        for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+            output.get("data", {}).pop(WIDGET, None)
     return notebook, None
 
 

@@ -2,12 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from repro.manifest import ROOT
-from repro.notebooks import FOLDER, execute, names
+from repro.notebooks import FOLDER, WIDGET, execute, names
 
 NOTEBOOKS = names(FOLDER)
 NUMBER = re.compile(r"[-+−]?\d+(?:\.\d*)?(?:e[-+]?\d+)?")
@@ -40,6 +41,21 @@ def words(notebook: nbformat.NotebookNode) -> list[str]:
     return shown
 
 
+MOVE = """
+import itertools
+from figures.controls import Live
+
+for live in [shown for shown in Out.values() if isinstance(shown, Live)]:
+    first = live.picture.value
+    for ends in itertools.product(*((slider.min, slider.max) for slider in live.sliders.values())):
+        for slider, end in zip(live.sliders.values(), ends):
+            slider.value = end
+        assert live.picture.value != first, ends
+    print(*live.sliders)
+"""
+"""A cell that moves the sliders of each live figure to all combinations of their ends, as a reader would."""
+
+
 def test_every_theorem_has_its_notebook() -> None:
     numbers = [name.partition("_")[0] for name in NOTEBOOKS]
     assert [number for number in numbers if number.startswith("T")] == [f"T{k}" for k in range(1, 14)]
@@ -57,6 +73,8 @@ def test_committed_with_outputs(name: str) -> None:
     assert any("image/png" in output.get("data", {}) for output in shown), "no figure"
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     assert counts == list(range(1, len(counts) + 1)), "not executed once, from top to bottom"
+    assert "widgets" not in notebook.metadata
+    assert [data for data in (output.get("data", {}) for output in shown) if WIDGET in data] == []
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -67,10 +85,17 @@ def test_no_machine_paths(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_runs_from_any_folder(name: str, tmp_path) -> None:
-    fresh, error = execute(FOLDER / f"{name}.ipynb", tmp_path)
+def test_runs_from_any_folder_and_its_controls_move(name: str, tmp_path: Path) -> None:
+    notebook = read(name)
+    notebook.cells.append(nbformat.v4.new_code_cell(MOVE, id="move"))
+    path = tmp_path / f"{name}.ipynb"
+    path.write_text(nbformat.writes(notebook))
+    fresh, error = execute(path, tmp_path)
     assert error is None
+    moved = "".join(output.get("text", "") for output in fresh.cells.pop().outputs)
     assert words(fresh) == words(read(name)), "what it shows is not what is committed"
+    if name.startswith("T"):
+        assert 2 <= len(moved.split()) <= 4, "no live controls"
 
 
 def test_changed_words_are_noticed_and_changed_digits_are_not() -> None:
