@@ -61,6 +61,11 @@ def test_every_theorem_has_its_notebook() -> None:
     assert [number for number in numbers if number.startswith("T")] == [f"T{k}" for k in range(1, 14)]
 
 
+def test_the_first_notebook_needs_only_numpy_and_matplotlib() -> None:
+    code = "\n".join(cell.source for cell in read(NOTEBOOKS[0]).cells if cell.cell_type == "code")
+    assert set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE)) == {"numpy", "matplotlib"}
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_committed_with_outputs(name: str) -> None:
     notebook = read(name)
