@@ -20,11 +20,10 @@ AnswerKey = Callable[..., Any]
 """Called likewise; returns for each completion what makes two correct answers the same one."""
 
 
-def correct_from_rewards(per_function: torch.Tensor, deciding: int = 0) -> torch.Tensor:
-    """Three-valued correctness (B,) by one reward function's values: exactly 1, exactly 0, anything else."""
-    reward = per_function[:, deciding]
-    correct = torch.full(reward.shape, UNSCORABLE, dtype=torch.long, device=reward.device)
-    return correct.masked_fill(reward == 1, CORRECT).masked_fill(reward == 0, INCORRECT)
+def correct_from_rewards(rewards: torch.Tensor) -> torch.Tensor:
+    """Three-valued correctness (B,) by a reward function's values (B,): exactly 1, exactly 0, anything else."""
+    correct = torch.full(rewards.shape, UNSCORABLE, dtype=torch.long, device=rewards.device)
+    return correct.masked_fill(rewards == 1, CORRECT).masked_fill(rewards == 0, INCORRECT)
 
 
 def answer_ids(answers: Sequence[str]) -> torch.Tensor:

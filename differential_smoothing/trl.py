@@ -14,10 +14,8 @@ is applied in evaluation. A step whose rows did not get the term that they waite
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +26,7 @@ from trl.models.utils import disable_gradient_checkpointing
 
 from differential_smoothing import methods
 from differential_smoothing.config import DSGRPOConfig as DSGRPOConfig
+from differential_smoothing.config import as_method, configured
 from differential_smoothing.correctness import (
     AnswerKey,
     Correctness,
@@ -174,29 +173,34 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         if self.environments is not None:
             call["environments"] = self.environments
         mode, size = self._mode_and_group_size()
-        if callable(self.correctness):
-            codes = codes_of(one_each("correctness", self.correctness(**call), len(prompts)))
-            correct = self.accelerator.gather(torch.tensor(codes, device=per_function.device))
-        else:
-            correct = correct_from_rewards(per_function, self._deciding)
-        if self.method.active and mode == "train":
-            self._monitor.check_outcomes(
-                correct, None if callable(self.correctness) else per_function[:, self._deciding]
-            )
-        rewards = (per_function * self.reward_weights.to(per_function.device)).nansum(dim=1)
-
+        correct = self._judged(per_function, call, len(prompts))
         texts = completions
         if self.answer_key is not None:
             texts = one_each("answer_key", self.answer_key(**call), len(prompts))
-        everyone = gather_object([str(text) for text in texts])
-        for name, value in group_metrics(correct.tolist(), everyone, size).items():
+        answers = gather_object([str(text) for text in texts])
+        for name, value in group_metrics(correct.tolist(), answers, size).items():
             self._metrics[mode][name].append(value)
+
+        rewards = (per_function * self.reward_weights.to(per_function.device)).nansum(dim=1)
         rewards = rewards.masked_fill(per_function.isnan().all(dim=1), torch.nan)
-        self._scored = {"rewards": rewards, "correct": correct, "answers": answer_ids(everyone)}
+        self._scored = {"rewards": rewards, "correct": correct, "answers": answer_ids(answers)}
         if self.answer_counts is not None and mode == "train":
             asked = gather_object([str(prompt) for prompt in prompts])
-            self._scored["seen"] = torch.tensor(self.answer_counts.look(asked, everyone))
+            self._scored["seen"] = torch.tensor(self.answer_counts.look(asked, answers))
         return per_function
+
+    def _judged(self, per_function: torch.Tensor, call: dict[str, Any], rows: int) -> torch.Tensor:
+        """Three-valued correctness of the gathered rows, by the user's function or by the deciding reward."""
+        rewards = None
+        if callable(self.correctness):
+            codes = codes_of(one_each("correctness", self.correctness(**call), rows))
+            correct = self.accelerator.gather(torch.tensor(codes, device=per_function.device))
+        else:
+            rewards = per_function[:, self._deciding]
+            correct = correct_from_rewards(rewards)
+        if self.method.active and self.model.training:
+            self._monitor.check_outcomes(correct, rewards)
+        return correct
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; attaches what the method needs to know of each row."""
@@ -370,54 +374,3 @@ _ROWS = "rollouts_"  # begins the keys of a generation batch that `Rollouts` is 
 _NUMBER = "row_number"  # of a row in the whole generation batch
 _SHAPED_FROM = ("advantages", "completion_mask", "tool_mask", _NUMBER)
 _NOT_COLUMNS = ("prompt", "completion", "completion_ids")
-
-
-def as_method(method: Any, keywords: Mapping[str, Any]) -> Method:
-    """The method meant by the trainer's argument `method`, a name or a `Method`.
-
-    keywords: the trainer's other arguments. Raises ValueError where options of a method are among them, and for
-    anything else than a name or a `Method`.
-    """
-    known = {key for other in methods.METHODS.values() for key in other.settings()}
-    astray = sorted(known & set(keywords))
-    name = method if isinstance(method, str) else getattr(method, "name", "ds-grpo")
-    if astray:
-        given = ", ".join(f"{key}={keywords[key]!r}" for key in astray)
-        raise ValueError(f"{given}: an option of the method; pass method=methods.get({name!r}, {given})")
-    if isinstance(method, Method):
-        return method
-    if not isinstance(method, str):
-        raise ValueError(
-            f"method={method!r}: must be a name, or a method with its options: methods.get('ds-grpo', gamma_p=0.1)"
-        )
-    return methods.get(method)
-
-
-def configured(args: GRPOConfig, method: Method) -> GRPOConfig:
-    """A copy of `args` with the TRL arguments that belong to `method`.
-
-    An argument that still has TRL's default yields to the method; raises ValueError for one that contradicts it.
-    """
-    args = copy.copy(args)
-    default = {field.name: field.default for field in dataclasses.fields(args)}
-    default["epsilon_high"] = args.epsilon if args.epsilon_high is not None else None  # that is what None means
-    asked = dict(method.trl)
-    if method.options is not None:
-        asked["scale_rewards"] = "group" if method.std else "none"
-        asked["multi_objective_aggregation"] = "sum_then_normalize"  # the other one does not normalize by group
-    for key, value in asked.items():
-        if getattr(args, key) not in (default[key], value):
-            raise ValueError(
-                f"{key}={getattr(args, key)!r} contradicts method {method.name!r}, which asks for {value!r}; "
-                + _way_out(method, key, getattr(args, key))
-            )
-        setattr(args, key, value)
-    return args
-
-
-def _way_out(method: Method, key: str, value: Any) -> str:
-    if key == "scale_rewards" and value == "none" and "std" in method.settings():
-        return f"for advantages without division by the std pass method=methods.get({method.name!r}, std=False)"
-    if key in method.settings():
-        return f"it is an option of the method: pass method=methods.get({method.name!r}, {key}={value!r})"
-    return "leave it out, or take another method"

@@ -59,7 +59,7 @@ def correctness(scores: torch.Tensor, correct_from: float | None) -> torch.Tenso
             else f"a rollout's rewards sum to {odd:g}; the reward function must give finite numbers"
         )
     if correct_from is None:
-        return correct_from_rewards(scores.unsqueeze(1))
+        return correct_from_rewards(scores)
     codes = (scores >= correct_from).long()
     if (codes == codes[0]).all() and (scores != scores[0]).any():
         side = "from it on" if codes[0] else "below it"

@@ -13,9 +13,9 @@ from bridge import averaged_step
 from stepping import BATCH, WORLD, first_step
 from trl.trainer import grpo_trainer
 
+from differential_smoothing.config import configured
 from differential_smoothing.methods import METHODS, Method, get
 from differential_smoothing.rollouts import Rollouts
-from differential_smoothing.trl import configured
 from rl.models.tabular import tabular_lm
 
 OWN = {"passk-training": {"k": 2}, "pkpo": {"k": 2}}

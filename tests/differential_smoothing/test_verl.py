@@ -311,11 +311,11 @@ print("found", json.dumps(found))
 
 
 def in_verl(
-    folder: Path, batch: dict[str, torch.Tensor], index: list[str], std: bool, methods: list[str], **asked: Any
+    folder: Path, batch: dict[str, torch.Tensor], index: list[str], std: bool, methods: list[str], asked: dict[str, Any]
 ) -> dict[str, torch.Tensor]:
-    """Advantages by method and place of verl, where `install(**asked)` was made as docs/verl.md has it."""
+    """Advantages by method and place of verl, where `install(**asked)` was called as docs/verl.md has it."""
     (folder / "my_ds.py").write_text(MINE.format(options=repr(asked)))
-    places = os.pathsep.join(map(str, (folder, ROOT)))
+    places = os.pathsep.join(map(str, (folder, ROOT, os.environ.get("PYTHONPATH", ""))))
     request = {
         "batch": {key: value.tolist() for key, value in batch.items()},
         "index": index,
@@ -348,7 +348,7 @@ def test_in_verl_itself_it_is_what_the_trainer_does(method: Method, tmp_path: Pa
     placed[torch.arange(rows), torch.randint(0, width, (rows,), generator=generator)] = rewards
     batch = {"token_level_rewards": placed, "token_level_scores": placed, "response_mask": mask}
     batch["old_log_probs"] = logps
-    found = in_verl(tmp_path, batch, names, method.std, ["ds_grpo"], **settings(method))
+    found = in_verl(tmp_path, batch, names, method.std, ["ds_grpo"], settings(method))
 
     wanted = wanted_of(method, rewards, logps, mask, torch.arange(rows) % 4)
     assert len(found) == 3
@@ -364,7 +364,8 @@ def test_beside_verls_own_grpo(tmp_path: Path, std: bool) -> None:
     mask = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 1, 0]])
     batch = {"token_level_rewards": rewards, "token_level_scores": rewards, "response_mask": mask}
     batch["old_log_probs"] = torch.zeros(4, 3)
-    found = in_verl(tmp_path, batch, ["one"] * 4, std, ["grpo", "ds_grpo"], gamma_p=0.3, gamma_n=0.2, correct_from=0.0)
+    asked = {"gamma_p": 0.3, "gamma_n": 0.2, "correct_from": 0.0}
+    found = in_verl(tmp_path, batch, ["one"] * 4, std, ["grpo", "ds_grpo"], asked)
     assert len(found) == 5
     size = 0.866 if std else 1.0
     wanted = torch.tensor([size, size, -size, -size])[:, None] * mask
