@@ -1,12 +1,14 @@
 """`python -m repro.trl_versions [VERSION …] [--record]`: which releases of TRL the library works with, by its tests.
 
 Each release is installed alone beside this environment's other packages, into `<out>/trl/`, and comes first there.
-`--record` writes the outcome to results/trl/manifest.json and the table to docs/compatibility.md.
+`--record` writes each outcome, with its manifest, to results/trl/releases.json and the table to docs/compatibility.md;
+releases that were tried before keep theirs.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +28,7 @@ SUITES = {
     "trainer": "tests/differential_smoothing/test_trainer.py",
     "end to end": "tests/end_to_end/test_example_trl.py",
 }
-RECORD = ROOT / "results" / "trl" / "manifest.json"
+RECORD = ROOT / "results" / "trl" / "releases.json"
 PAGE = ROOT / "docs" / "compatibility.md"
 MARKS = ("<!-- table -->\n", "<!-- end of table -->\n")
 
@@ -62,41 +64,47 @@ def outcome(release: str, suite: str, folder: Path) -> dict[str, Any]:
 
 
 def table(releases: Mapping[str, Mapping[str, Any]]) -> str:
-    """The outcomes in Markdown, a release a row."""
+    """The recorded outcomes in Markdown, a release a row."""
     lines = [f"| TRL | {' | '.join(SUITES)} |", f"| --- |{' --- |' * len(SUITES)}"]
-    for release, suites in releases.items():
+    for release, one in releases.items():
         cells = [
-            f"{one['passed']} passed" if not one["failed"] else f"{len(one['failed'])} failed, {one['passed']} passed"
-            for one in suites.values()
+            f"{suite['passed']} passed" + (f", {len(suite['failed'])} failed" if suite["failed"] else "")
+            for suite in one["outcomes"].values()
         ]
         lines.append(f"| {release} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def works(suites: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether every test passed."""
-    return all(not one["failed"] and one["passed"] for one in suites.values())
+def works(outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether every test of every suite passed."""
+    return all(suite["passed"] and not suite["failed"] for suite in outcomes.values())
+
+
+def record(release: str, outcomes: Mapping[str, Any], started: float) -> None:
+    """Keep what was found for this release, and write the page's table anew, newest release first."""
+    known = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    known[release] = manifest({"trl": release, "suites": SUITES}, None, started, outcomes=outcomes)
+    newest_first = sorted(known, key=lambda name: [int(part) for part in name.split(".")], reverse=True)
+    known = {name: known[name] for name in newest_first}
+    write_json(RECORD, known)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    write_text(PAGE, before + MARKS[0] + table(known) + MARKS[1] + rest.partition(MARKS[1])[2])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m repro.trl_versions", description="Try releases of TRL.")
     parser.add_argument("versions", nargs="*", default=list(RELEASES), help="by default the last ten minor releases")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="where releases are installed")
-    parser.add_argument("--record", action="store_true", help="write results/trl/manifest.json and the page's table")
+    parser.add_argument("--record", action="store_true", help="write results/trl/releases.json and the page's table")
     options = parser.parse_args(arguments)
-    started = time.time()
-    found = {}
     for release in options.versions:
+        started = time.time()
         folder = options.out.resolve() / "trl" / release
         install(release, folder)
-        found[release] = {suite: outcome(release, suite, folder) for suite in SUITES}
-        print(f"{release}: {'works' if works(found[release]) else 'does not work'}", flush=True)
-    if options.record:
-        write_json(RECORD, manifest({"suites": SUITES}, None, started, releases=found))
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-        write_text(PAGE, before + MARKS[0] + table(found) + MARKS[1] + rest.partition(MARKS[1])[2])
-    else:
-        print(table(found), end="")
+        outcomes = {suite: outcome(release, suite, folder) for suite in SUITES}
+        print(f"{release}: {'works' if works(outcomes) else 'does not work'}", flush=True)
+        if options.record:
+            record(release, outcomes, started)
     return 0
 
 
