@@ -1,9 +1,10 @@
-"""Writing files so that a killed process never leaves half of one."""
+"""Writing files and folders so that a killed process never leaves half of one."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,46 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_folder(target: Path, staging: Path | None = None) -> Iterator[Path]:
+    """Yield an empty folder to write into; it becomes `target` when all in it is on the disk, and is deleted on error.
+
+    staging: where, if other processes must know the place; then what lies at `target` is replaced. By default the place
+    is its own, and a `target` that another process made meanwhile stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if staging is None:
+        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        made.chmod(0o755)
+    else:
+        made = staging
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+    try:
+        yield made
+        for path in sorted(made.rglob("*")):
+            sync(path)
+        sync(made)
+        if staging is not None and target.exists():
+            shutil.rmtree(target)
+        made.rename(target)
+        sync(target.parent)
+    except OSError:
+        if staging is not None or not target.exists():
+            raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path | str, text: str) -> None:

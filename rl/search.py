@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,8 @@ from repro.files import write_json
 from repro.manifest import manifest
 from repro.names import nearest
 from rl.experiments import runs
-from rl.experiments.progress import duration
+from rl.experiments.jobs import Job, run_jobs
+from rl.experiments.progress import ProgressReporter
 from rl.experiments.runs import Metrics
 from rl.experiments.trajectory import LAST_PART
 
@@ -71,30 +70,28 @@ def read(path: Path) -> Search:
     return Search(path.parent / found["experiment"], tuple(found["seeds"]), found["train"], trials)
 
 
-def run(search: Search, trial: Trial, out: Path) -> dict[str, Any]:
-    """Train the trial (or find it done); its options, score and curve, or why it failed."""
-    folder = runs.folder_of(out, trial.name, trial.seed, trial.method)
+def job(search: Search, trial: Trial, out: Path) -> Job:
+    """The training of the trial; it finds by itself what is done already."""
     assignments = [
         f"name={trial.name}",
         f"train={json.dumps(search.train)}",
         f"methods.{trial.method}={json.dumps(trial.options)}",
     ]
-    command = [sys.executable, "-m", "rl.train", str(search.experiment), "--method", trial.method]
-    command += ["--seed", str(trial.seed), "--out", str(out)]
-    command += [word for assignment in assignments for word in ("--set", assignment)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return {"method": trial.method, "options": trial.options, "seed": trial.seed, "score": None, "failure": last}
-    rows = [row for row in Metrics(folder / "metrics.jsonl").rows() if SCORED[0] in row]
-    curve = [{"step": row["step"], **{key: row[key] for key in SCORED}} for row in rows]
-    return {
-        "method": trial.method,
-        "options": trial.options,
-        "seed": trial.seed,
-        "score": score(curve, search.train["steps"]),
-        "curve": curve,
-    }
+    arguments = [str(search.experiment), "--method", trial.method, "--seed", str(trial.seed), "--out", str(out)]
+    arguments += [word for assignment in assignments for word in ("--set", assignment)]
+    metrics = runs.folder_of(out, trial.name, trial.seed, trial.method) / "metrics.jsonl"
+    name = f"{trial.method} {trial.name} seed {trial.seed}"
+    return Job(name, "rl.train", tuple(arguments), lambda: False, (), search.train["steps"], metrics)
+
+
+def result(search: Search, trial: Trial, out: Path, failure: str | None) -> dict[str, Any]:
+    """The trial's options, score and curve, or why it failed."""
+    asked = {"method": trial.method, "options": trial.options, "seed": trial.seed}
+    if failure is not None:
+        return {**asked, "score": None, "failure": failure}
+    metrics = Metrics(runs.folder_of(out, trial.name, trial.seed, trial.method) / "metrics.jsonl")
+    curve = [{"step": row["step"], **{key: row[key] for key in SCORED}} for row in metrics.rows() if SCORED[0] in row]
+    return {**asked, "score": score(curve, search.train["steps"]), "curve": curve}
 
 
 def score(curve: list[dict[str, Any]], steps: int) -> float:
@@ -149,17 +146,13 @@ def main() -> int:
         print(f"rl.search: {error}", file=sys.stderr)
         return 2
     trials = [trial for trial in search.trials if trial.method in wanted]
-    results = []
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for trial, result in zip(trials, pool.map(lambda trial: run(search, trial, options.out), trials)):
-            results.append(result)
-            shown = f"{result['score']:.4f}" if result["score"] is not None else result["failure"]
-            left = (time.time() - started) / len(results) * (len(trials) - len(results))
-            eta = f", ETA {duration(left)}" if left else ""
-            print(
-                f"{len(results)}/{len(trials)} {trial.method} {trial.options} seed {trial.seed}: {shown}{eta}",
-                flush=True,
-            )
+    jobs = [job(search, trial, options.out) for trial in trials]
+    with ProgressReporter() as display:
+        outcome = run_jobs(jobs, options.jobs, options.out / "logs" / f"search-{search.experiment.stem}", display)
+    results = [result(search, one, options.out, outcome.failed.get(made.name)) for one, made in zip(trials, jobs)]
+    for one in results:
+        shown = one["failure"] if one["score"] is None else f"{one['score']:.4f}"
+        print(f"{one['method']} {one['options']} seed {one['seed']}: {shown}")
     config = {
         "search": options.search.name,
         "experiment": search.experiment.name,
@@ -172,7 +165,7 @@ def main() -> int:
     record = {"chosen": best(kept + results), "trials": kept + results, "earlier": earlier}
     write_json(path, {**record, "manifest": manifest(config, search.seeds[0], started)})
     print(f"chosen: {record['chosen']}; all trials in {path}")
-    return 0 if all(result["score"] is not None for result in results) else 1
+    return 0 if all(one["score"] is not None for one in results) else 1
 
 
 if __name__ == "__main__":

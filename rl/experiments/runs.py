@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from repro.files import write_json, write_text
+from repro.files import sync, write_json, write_text
 
 _FIRST, _LAST = "config.yaml", "manifest.json"
 KEPT = 2  # checkpoints: the newest, and the one to fall back on
@@ -186,7 +186,7 @@ class Metrics:
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
         if self.path.is_file():
-            _sync(self.path)
+            sync(self.path)
 
 
 @dataclass(frozen=True)
@@ -199,31 +199,8 @@ class Checkpoint:
 
 
 def staging_of(target: Path) -> Path:
-    """Where `staged_folder` has `target` written."""
+    """Where a checkpoint or model is written before it is whole; all processes of a run know it."""
     return target.parent / f".{target.name}.saving"
-
-
-@contextlib.contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` to write into; it becomes `target` when all is on the disk.
-
-    On an error it is deleted and what lay at `target` stays.
-    """
-    staging = staging_of(target)
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-        for path in sorted(staging.rglob("*")):
-            _sync(path)
-        _sync(staging)
-        if target.exists():
-            shutil.rmtree(target)
-        staging.rename(target)
-        _sync(target.parent)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
 
 
 def write_index(folder: Path, step: int, state: Mapping[str, Any]) -> None:
@@ -300,11 +277,3 @@ def _damage(folder: Path) -> str | None:
 def _checksum(path: Path) -> str:
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

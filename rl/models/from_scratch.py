@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +20,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from repro.files import write_json
+from repro.files import whole_folder, write_json
 from repro.manifest import manifest
 from rl import tasks
 from rl.experiments.bases import HasBase, base_folder
@@ -160,21 +158,11 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
             display.show(f"base seed {seed}", step, base.steps, {"loss": loss})
 
         loss = supervise(model, examples, base, seed, show)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        model.eval().save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
+    with whole_folder(folder) as made:
+        model.eval().save_pretrained(made)
+        tokenizer.save_pretrained(made)
         settings = {"task": dataclasses.asdict(config.task), "base": dataclasses.asdict(base)}
         counts = {"tokens": base.steps * base.batch * examples.width, "loss": loss}
         parameters = sum(p.numel() for p in model.parameters())
-        write_json(temporary / "manifest.json", manifest(settings, seed, started, parameters=parameters, **counts))
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    except OSError:
-        # Another process may have made the same model meanwhile: then that one is as good.
-        if not (folder / "manifest.json").exists():
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(made / "manifest.json", manifest(settings, seed, started, parameters=parameters, **counts))
     return folder

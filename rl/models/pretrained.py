@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from repro.files import write_json
+from repro.files import whole_folder, write_json
 from repro.manifest import manifest
 from rl.experiments.bases import pretrained_folder
 from rl.experiments.model_config import CheckpointConfig
@@ -44,20 +42,11 @@ def fetch(checkpoint: CheckpointConfig, out: Path) -> Path:
     files = sorted(path for path in found if path.name != "manifest.json")
     if not any(path.suffix == ".safetensors" for path in files):
         raise ValueError(f"model: {checkpoint.model} holds no safetensors; other formats of weights are not read")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with whole_folder(folder) as made:
         for path in files:
-            (temporary / path.name).symlink_to(path.resolve())
+            (made / path.name).symlink_to(path.resolve())
         named = {"model": Path(checkpoint.model).name if checkpoint.local else checkpoint.model}
-        write_json(temporary / "manifest.json", manifest({**named, "revision": checkpoint.revision}, None, started))
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    except OSError:
-        if not (folder / "manifest.json").exists():  # else another process has done the same meanwhile
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(made / "manifest.json", manifest({**named, "revision": checkpoint.revision}, None, started))
     return folder
 
 

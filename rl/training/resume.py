@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from differential_smoothing.trl import DSGRPOTrainer
+from repro.files import whole_folder
 from rl.experiments import runs
 from rl.experiments.runs import Checkpoint, Metrics, RunError
 from rl.models.pretrained import merge_adapter
@@ -56,12 +57,17 @@ class ResumableTrainer(DSGRPOTrainer):
     def save_whole(self, target: Path, base: Path) -> None:
         """Write the final model, whole or not at all; a LoRA adapter is merged into `base`."""
         main = self.accelerator.is_main_process
-        with runs.staged_folder(target) if main else contextlib.nullcontext(runs.staging_of(target)) as staging:
+        with self._staged(target) as staging:
             self.accelerator.wait_for_everyone()
             self.save_model(str(staging))
             self.accelerator.wait_for_everyone()
             if main:
                 merge_adapter(staging, base)
+
+    def _staged(self, target: Path) -> contextlib.AbstractContextManager[Path]:
+        """Where all processes write what becomes `target`; the main one makes it so."""
+        staging = runs.staging_of(target)
+        return whole_folder(target, staging) if self.accelerator.is_main_process else contextlib.nullcontext(staging)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write `checkpoints/step-N`, whole or not at all; raises RunError if it cannot be written."""
@@ -72,7 +78,7 @@ class ResumableTrainer(DSGRPOTrainer):
         target = self.checkpoints / f"step-{step}"
         self.metrics_file.sync()
         try:
-            with runs.staged_folder(target) if main else contextlib.nullcontext(runs.staging_of(target)) as staging:
+            with self._staged(target) as staging:
                 self.accelerator.wait_for_everyone()
                 self._write(staging, model, trial)
                 self.accelerator.wait_for_everyone()

@@ -62,6 +62,7 @@ def run(arguments: list[str], event: str | None, errors: str) -> None:
     from differential_smoothing.training.answer_counts import AnswerCounts
     from rl import train
     from rl.experiments import runs
+    from rl.training import run as training
     from rl.training.resume import ResumableTrainer
 
     sys.stderr = open(errors, "w", buffering=1)  # noqa: SIM115 (until the process ends)
@@ -75,7 +76,7 @@ def run(arguments: list[str], event: str | None, errors: str) -> None:
     elif event == "mid-row":
         _hooked(runs.Metrics, "append", lambda self, row: row["step"] == 6, lambda: _torn(arguments[-1]))
     elif event == "before manifest":
-        _hooked(train, "write_json", lambda path, _: path.name == "manifest.json", _die)
+        _hooked(training, "write_json", lambda path, _: path.name == "manifest.json", _die)
     elif event == "full disk":
         _hooked(ResumableTrainer, "_save_checkpoint", step8, _full_disk)
     elif event == "random state not restored":

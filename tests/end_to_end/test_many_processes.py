@@ -24,6 +24,7 @@ from repro.manifest import ROOT
 from rl import sweep
 from rl.experiments import runs
 from rl.experiments.config import load
+from rl.experiments.jobs import Outcome, run_jobs
 from rl.experiments.progress import ProgressReporter
 
 SETTINGS = ROOT / "rl" / "experiments" / "accelerate"
@@ -102,11 +103,11 @@ def test_a_sweep_launches_two_processes(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "launched.yaml"
     path.write_text(yaml.safe_dump(small | {"needs": {"launch": "accelerate/cpu-2.yaml"}}))
 
-    def swept(method: str, *sets: str) -> sweep.Outcome:
+    def swept(method: str, *sets: str) -> Outcome:
         jobs = sweep.jobs_for(load(path, sets), path, [method], [0], tmp_path / "out", sets)
         with ProgressReporter() as display:
             wanted = [job for job in jobs if "evaluation" not in job.name]
-            return sweep.run_jobs(wanted, 1, tmp_path / "logs", display)
+            return run_jobs(wanted, 1, tmp_path / "logs", display)
 
     found = swept("ds-grpo")
     assert (found.ran, found.failed) == (["base seed 0", "ds-grpo seed 0"], {})

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,30 @@ def test_the_best_mean_over_seeds_wins_and_failures_do_not() -> None:
 def test_the_score_is_the_mean_over_the_last_fifth() -> None:
     curve = [{"step": step, "val/pass@1": step / 100, "val/pass@1024": 0.5} for step in range(0, 101, 10)]
     assert search.score(curve, 100) == pytest.approx((0.95 + 0.5) / 2)
+
+
+def test_a_trial_trains_with_its_options_and_is_scored_by_its_validations(tmp_path: Path) -> None:
+    found = search.read(COMMITTED)
+    trial = next(one for one in found.trials if one.method == "entropy-bonus")
+    job = search.job(found, trial, tmp_path)
+    sets = [word for flag, word in pairwise(job.arguments) if flag == "--set"]
+    made = config.load(found.experiment, sets)
+    assert (made.name, made.train.steps) == (trial.name, found.train["steps"])
+    assert made.method(trial.method).record()["entropy_coef"] == trial.options["entropy_coef"]
+
+    steps = found.train["steps"]
+    rows = [
+        {"step": 1, "reward": 0.1},
+        *({"step": step, "val/pass@1": 0.2, "val/pass@1024": 0.6} for step in (0, steps)),
+    ]
+    assert job.metrics is not None
+    job.metrics.parent.mkdir(parents=True)
+    job.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scored = search.result(found, trial, tmp_path, None)
+    assert scored["score"] == pytest.approx(0.4)
+    assert [row["step"] for row in scored["curve"]] == [0, steps]
+    failed = search.result(found, trial, tmp_path, "no memory")
+    assert (failed["score"], failed["failure"], failed["options"]) == (None, "no memory", trial.options)
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from repro.files import whole_folder
 from rl.experiments import runs
 from rl.experiments.runs import Metrics, RunError
 
@@ -172,7 +173,7 @@ def test_rows_are_cut_and_torn_ones_ignored(tmp_path: Path) -> None:
 
 def make_checkpoint(folder: Path, step: int) -> Path:
     target = folder / f"step-{step}"
-    with runs.staged_folder(target) as staging:
+    with whole_folder(target, runs.staging_of(target)) as staging:
         (staging / "weights").write_bytes(bytes(range(100)))
         runs.write_index(staging, step, {"micro_steps": 2 * step})
     return target
@@ -208,7 +209,7 @@ def test_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
     target = make_checkpoint(tmp_path, 2)
 
     def save() -> None:
-        with runs.staged_folder(target) as staging:
+        with whole_folder(target, runs.staging_of(target)) as staging:
             (staging / "weights").write_bytes(b"half")
             raise OSError("No space left on device")
 
