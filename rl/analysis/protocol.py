@@ -20,6 +20,9 @@ EXPERIMENT = "countdown-saturated"
 CONTROLS = {"countdown-saturated-lr3": "lr3", "countdown-saturated-16x32": "16x32"}
 """Experiments that differ in one setting, and the mark that their methods get beside those of the first."""
 REFERENCE = "grpo"
+PRIMARY = ("grpo", "ds-grpo", "entropy-bonus", "entropy-penalty")
+FIRST_LOOK = 4
+"""Seeds with every primary method before anything is compared: the protocol fixes their number from spread alone."""
 QUANTITIES: dict[str, Quantity] = {f"pass@{k}": at_endpoint(k) for k in (1, 8, 128, 1024)}
 QUANTITIES["area@1024"] = area_at_endpoint(1024)
 PAIRS = {"ds-grpo@maxrl": ("ds-grpo", "maxrl"), "ds-grpo@f-grpo": ("ds-grpo", "f-grpo")}
@@ -30,8 +33,15 @@ Values = Mapping[str, Mapping[int, np.ndarray]]
 
 
 def load_all(out: Path | None) -> Results:
-    """The runs of the experiment and, as methods of their own, those of its controls; raises NotRun if it has none."""
+    """The runs of the experiment and, as methods of their own, those of its controls.
+
+    Raises NotRun before `FIRST_LOOK` seeds are whole.
+    """
     results = load(EXPERIMENT, out)
+    seeds = [{run.seed for run in results.runs if run.method == method} for method in PRIMARY]
+    whole = len(set.intersection(*seeds))
+    if whole < FIRST_LOOK:
+        raise NotRun(f"{EXPERIMENT}: {whole} seeds are whole; the protocol's first look is after {FIRST_LOOK}")
     for name, mark in CONTROLS.items():
         try:
             others = load(name, out).runs

@@ -54,7 +54,7 @@ def out(tmp_path: Path) -> Path:
 def judged(out: Path, family: str) -> dict[str, dict[str, Any]]:
     known = read()
     members = [claim for claim in known.claims if claim.family == family]
-    found = judge_family(members, known.quantities, protocol.load_all(out))
+    found = judge_family(members, known.quantities, load(protocol.EXPERIMENT, out))
     return {one.claim.id: one.record() for one in found}
 
 
@@ -119,6 +119,14 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     assert (one["verdict"], one["preliminary"]) == ("undecided", True)
     assert np.isnan(one["estimates"][0]["low"])
     assert one["estimates"][0]["mean"] == pytest.approx(0.03, abs=0.01)
+
+
+def test_nothing_is_compared_before_the_first_look(out: Path, tmp_path: Path) -> None:
+    assert protocol.load_all(out).of("ds-grpo").keys() == {10, 11, 12, 13}
+    (tmp_path / "runs" / protocol.EXPERIMENT / "seed13" / "entropy-bonus" / "eval-heldout.json").unlink()
+    with pytest.raises(NotRun, match="3 seeds are whole; the protocol's first look is after 4"):
+        protocol.load_all(out)
+    assert protocol.record(out, {}) is None
 
 
 def test_controls_stand_beside_the_methods_and_grpo_is_its_own_placebo(out: Path) -> None:
