@@ -19,28 +19,27 @@ STD_EPS = 1e-4  # TRL's: advantages are divided by (std, ddof 1) + 1e-4
 
 @dataclass(frozen=True)
 class Rollouts:
-    """B rollouts, T token positions. Rows of one group need not stand together.
-
-    rewards: (B,), as given by the reward functions; NaN where they all declined. base: (B,), the group-normalized
-    advantages that the rewards alone give. logps: (B, T), log-probabilities in nats of the sampled tokens under the
-    policy that sampled them: of its whole distribution at the sampling temperature, also where top_p, top_k, min_p or
-    penalties made the rollouts come from a truncated one. mask: (B, T), true on tokens that count, with the end of
-    sequence.
-    correct: (B,), integers: CORRECT, INCORRECT or UNSCORABLE. groups: (B,), integers, one value per group.
-    answers: (B,), integers, the same for two rollouts iff they give the same answer; None where nobody said.
-    entropies: (B, T), of the next-token law at each token, in nats; only for methods that ask for it.
-    seen: (B,), how often the row's answer was given to its prompt in earlier batches; only for methods that ask for it.
-    """
+    """B rollouts, T token positions. Rows of one group need not stand together."""
 
     rewards: torch.Tensor
+    """(B,), as given by the reward functions; NaN where they all declined."""
     base: torch.Tensor
+    """(B,), the advantages that the rewards alone give: GRPO's, unless the method has another base."""
     logps: torch.Tensor
+    """(B, T), log-probabilities in nats of the sampled tokens under the policy that sampled them: of its whole
+    distribution at the sampling temperature, also where top_p, top_k, min_p or penalties truncated it."""
     mask: torch.Tensor
+    """(B, T), true on tokens that count, with the end of sequence."""
     correct: torch.Tensor
+    """(B,), integers: CORRECT, INCORRECT or UNSCORABLE."""
     groups: torch.Tensor
+    """(B,), integers, one value per group."""
     answers: torch.Tensor | None = None
+    """(B,), integers, the same for two rollouts iff they give the same answer; None where nobody said."""
     entropies: torch.Tensor | None = None
+    """(B, T), of the next-token distribution at each token, in nats; only for methods that ask for it."""
     seen: torch.Tensor | None = None
+    """(B,), how often earlier batches gave the row's answer to its prompt; only for methods that ask for it."""
 
 
 def check_choice(name: str, value: object, choices: object) -> None:

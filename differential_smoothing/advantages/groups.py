@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tally:
-    """For every row, all (B,). reward: r_i, 1 if correct, else 0. scored: whether the row is scorable.
-
-    size, right: N and c of the row's group.
-    """
+    """Counts for every row, all (B,)."""
 
     reward: torch.Tensor
+    """r_i: 1 if correct, else 0."""
     scored: torch.Tensor
+    """Whether the row is scorable."""
     size: torch.Tensor
+    """N, the scorable rows of its group."""
     right: torch.Tensor
+    """c, the correct ones."""
 
     @property
     def accuracy(self) -> torch.Tensor:

@@ -28,9 +28,10 @@ def none_drawn(size: torch.Tensor, wrong: torch.Tensor, k: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class PasskConfig(OverGroups):
-    """k: how many rollouts are taken together. 4 is a default in others' code; the paper's own is unverified."""
+    """Options of Pass@k training."""
 
     k: int = 4
+    """How many rollouts are taken together. 4 is a default in others' code; the paper's own is unverified."""
 
     def __post_init__(self) -> None:
         check_whole("k", self.k, 1)
@@ -58,14 +59,14 @@ Baseline = Literal["none", "loo", "loo-1"]
 
 @dataclass(frozen=True)
 class PkpoConfig(OverGroups):
-    """k: of Pass@k. baseline: what is subtracted, `loo-1` in the paper.
-
-    `loo` is the mean of the objective over k-subsets of the other rollouts, `loo-1` over (k−1)-subsets, so that
-    incorrect rollouts get exactly 0 and k = 1 has none: there the paper takes `loo`.
-    """
+    """Options of PKPO."""
 
     k: int = 4
+    """Of Pass@k."""
     baseline: Baseline = "loo-1"
+    """What is subtracted, `loo-1` in the paper. `loo` is the mean of the objective over k-subsets of the other
+    rollouts, `loo-1` over (k−1)-subsets, so that incorrect rollouts get exactly 0 and k = 1 has none: there the paper
+    takes `loo`."""
 
     def __post_init__(self) -> None:
         check_whole("k", self.k, 1)

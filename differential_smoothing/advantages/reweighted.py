@@ -17,9 +17,10 @@ EPS = 1e-6
 
 @dataclass(frozen=True)
 class MaxRLConfig(OverGroups):
-    """unbiased: whether groups without a correct rollout keep their −1, which the paper sets to 0."""
+    """Options of MaxRL."""
 
     unbiased: bool = False
+    """Whether groups without a correct rollout keep their −1, which the paper sets to 0."""
 
     def __post_init__(self) -> None:
         check_flag("unbiased", self.unbiased)
@@ -39,9 +40,10 @@ def maxrl(rows: Rollouts, config: MaxRLConfig) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class FGrpoConfig(OverGroups):
-    """gamma: the exponent; .5, 1 and 2 in the paper, mostly .5."""
+    """Options of F-GRPO."""
 
     gamma: float = 0.5
+    """The exponent; .5, 1 and 2 in the paper, mostly .5."""
 
     def __post_init__(self) -> None:
         check_number("gamma", self.gamma, 0.0)

@@ -27,16 +27,15 @@ UNLIKELINESS_EPS = 1e-6
 
 @dataclass(frozen=True)
 class UnlikelinessConfig(OverGroups):
-    """strength: what the likeliest rollout of a large group loses of its reward, in [0, 1]; .25 in the paper (M).
-
-    logprob_aggregation: the authors take the length `mean`. zero_variance_groups: the advantages of groups that are all
-    correct. Their small differences are blown up to order 1 by the std: `zero` drops them; the authors' code can, but
-    does not by default (`keep`).
-    """
+    """Options of the unlikeliness reward."""
 
     strength: float = 0.25
+    """What the likeliest rollout of a large group loses of its reward, in [0, 1]; .25 in the paper (M)."""
     logprob_aggregation: SequenceAggregation = "mean"
+    """The authors take the length `mean`."""
     zero_variance_groups: ZeroVarianceGroups = "zero"
+    """What groups get that are all correct. The std inflates their small differences to order 1: `zero` drops them;
+    the authors' code can, but does not by default (`keep`)."""
 
     def __post_init__(self) -> None:
         check_number("strength", self.strength, 0.0, 1.0)
@@ -69,9 +68,10 @@ def unlikeliness(rows: Rollouts, config: UnlikelinessConfig) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class OutcomeConfig(OverGroups):
-    """strength: lambda; .2 is quoted for the historical form, that of the batch form is unverified."""
+    """Options of outcome-based exploration, batch form."""
 
     strength: float = 0.2
+    """lambda; .2 is quoted for the historical form, that of the batch form is unverified."""
 
     def __post_init__(self) -> None:
         check_number("strength", self.strength, 0.0)
@@ -102,14 +102,15 @@ UcbForm = Literal["ucb", "mean", "con"]
 
 @dataclass(frozen=True)
 class HistoricalConfig(OverGroups):
-    """strength: lambda, .2 (M). form: what is subtracted from the bonus b_i = min(1, n^-1/2): nothing (`ucb`), the mean
-    b of the other rollouts of the group (`mean`), or the constant `offset` (`con`: .5 on medium data, 1, a mere
-    penalty, on easy data; M).
-    """
+    """Options of outcome-based exploration, historical forms."""
 
     strength: float = 0.2
+    """lambda, .2 (M)."""
     form: UcbForm = "con"
+    """What is subtracted from the bonus b_i = min(1, n^-1/2): nothing (`ucb`), the mean b of the other rollouts of the
+    group (`mean`), or the constant `offset` (`con`)."""
     offset: float = 0.5
+    """.5 on medium data; 1, a mere penalty, on easy data (M)."""
 
     def __post_init__(self) -> None:
         check_number("strength", self.strength, 0.0)
@@ -150,9 +151,10 @@ def outcome_historical(rows: Rollouts, config: HistoricalConfig) -> torch.Tensor
 
 @dataclass(frozen=True)
 class DarlingConfig(OverGroups):
-    """std: whether the centered rewards are divided by their group's std; the authors do not."""
+    """Options of DARLING."""
 
     std: bool = False
+    """Whether the centered rewards are divided by their group's std; the authors do not."""
 
     def __post_init__(self) -> None:
         check_flag("std", self.std)

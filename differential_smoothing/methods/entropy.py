@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EntropyAdvantageConfig(OverGroups):
-    """alpha: the bonus per nat of entropy; .4 with GRPO. kappa: the bonus is at most |A| / kappa; 2."""
+    """Options of the entropy-based advantage."""
 
     alpha: float = 0.4
+    """The bonus per nat of entropy; .4 with GRPO."""
     kappa: float = 2.0
+    """The bonus is at most |A| / kappa."""
 
     def __post_init__(self) -> None:
         check_number("alpha", self.alpha, 0.0)

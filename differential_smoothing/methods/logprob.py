@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogprobConfig:
-    """gamma: > 0 is a bonus on unlikely rollouts, < 0 a penalty. logprob_aggregation: see `rollouts.aggregate_logps`.
+    """Options of the term on all rollouts alike.
 
-    The term is always centered by its group: uncentered, it raises every sampled rollout, wrong ones too, and
-    destroys the model. std: whether the base advantages are divided by their group's std (TRL's `scale_rewards`).
+    It is always centered by its group: uncentered, it raises every sampled rollout, wrong ones too, and destroys the
+    model.
     """
 
     gamma: float = 0.0
+    """Above 0 a bonus on unlikely rollouts, below 0 a penalty."""
     logprob_aggregation: Aggregation = "sum"
+    """How token log-probs become the rollout's, see `rollouts.aggregate_logps`."""
     std: bool = True
+    """Whether the base advantages are divided by their group's std (in TRL: `scale_rewards`)."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.gamma):

@@ -24,13 +24,12 @@ EPS = 1e-6
 
 @dataclass(frozen=True)
 class UcpoConfig(OverGroups):
-    """tau: the part of the weight that is redistributed, in [0, 1]; .2 in the paper (M), .3 or 1 in its code.
-
-    logprob_aggregation: the authors' `mean` makes q nearly flat; `sum`, log pi itself, nearly one-hot.
-    """
+    """Options of UCPO."""
 
     tau: float = 0.2
+    """The part of the weight that is redistributed, in [0, 1]; .2 in the paper (M), .3 or 1 in its code."""
     logprob_aggregation: SequenceAggregation = "mean"
+    """The authors' `mean` makes q nearly flat; `sum`, log pi itself, nearly one-hot."""
 
     def __post_init__(self) -> None:
         check_number("tau", self.tau, 0.0, 1.0)
