@@ -1,4 +1,4 @@
-"""Every setting that the runs behind the other exhibits had, read from their manifests."""
+"""Every setting that the runs behind the other figures and tables had, read from their manifests."""
 
 from __future__ import annotations
 

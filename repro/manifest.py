@@ -112,5 +112,5 @@ def manifest(config: Mapping[str, Any] | Any, seed: int | None, started: float, 
 
 
 def missing_fields(found: Mapping[str, Any]) -> list[str]:
-    """The fields that a manifest must have and `found` has not. An exhibit is not drawn from such a result."""
+    """The fields that a manifest must have and `found` has not. No figure is drawn from such a result."""
     return [name for name in REQUIRED if name not in found]

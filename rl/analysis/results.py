@@ -14,14 +14,14 @@ from repro.manifest import ROOT, missing_fields
 from rl.analysis import tables
 from rl.experiments import trajectory
 
-SHARED = ("name", "scale", "task", "base", "train", "evaluate")  # what runs must have in common to stand in one exhibit
+SHARED = ("name", "scale", "task", "base", "train", "evaluate")  # what runs must have in common to stand in one figure
 
 
 LOCAL, COMMITTED = "local run", "results"  # where runs lie
 
 
 class ResultError(ValueError):
-    """A result that an exhibit needs is missing, incomplete or of another experiment; the message is one line."""
+    """A result that a figure needs is missing, incomplete or of another experiment; the message is one line."""
 
 
 class NotRun(ResultError):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from drawing import make
 from recorded import write_run
 
 from figures import fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
 from figures.baselines import EXPERIMENTS
-from repro.manifest import ROOT
 from rl.analysis.comparisons import contestants
 from rl.analysis.reads import Experiments, Place
 from rl.analysis.results import ResultError, Results
@@ -45,11 +43,9 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_made_from_recorded_runs(out: Path, name: str) -> None:
-    command = [sys.executable, "-m", f"figures.{name}", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert "maze-perfect (local run)" in done.stdout
+def test_made_from_recorded_runs(out: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make(name, "--out", out) == 0
+    assert "maze-perfect (local run)" in capsys.readouterr().out
     assert (out / "figures" / f"{name}{FILES[name]}").stat().st_size > 100
 
 

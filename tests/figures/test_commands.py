@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from drawing import make
 from matplotlib import pyplot as plt
 from recorded import write_experiment, write_mathematics, write_run, write_sampled
 
@@ -34,18 +35,12 @@ FIGURES = ["fig_countdown_passk", "fig_inference_cost", "fig_training"]
 TABLES = ["tab_main", "tab_settings", "tab_multiplicity"]
 
 
-def run(name: str, out: Path, experiment: str = "demo") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"figures.{name}", "--out", str(out), "--experiment", experiment]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-
-
 @pytest.mark.parametrize(
     ("name", "seeds"), [*((name, 3) for name in FIGURES + TABLES), ("fig_training", 1), ("tab_main", 1)]
 )
 def test_made_from_recorded_runs(tmp_path: Path, name: str, seeds: int) -> None:
     write_experiment(tmp_path, seeds=seeds)
-    done = run(name, tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert make(name, "--out", tmp_path, "--experiment", "demo") == 0
     for suffix in (".pdf", ".png", ".csv") if name in FIGURES else (".csv", ".md", ".tex"):
         assert (tmp_path / "figures" / f"{name}{suffix}").stat().st_size > 100
 
@@ -58,12 +53,10 @@ def test_another_scale_is_an_option_and_has_files_of_its_own(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", [FIGURES[0], TABLES[0]])
-def test_refused_by_name_when_nothing_was_run(tmp_path: Path, name: str) -> None:
-    done = run(name, tmp_path, "absent")
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"{name}: not ")
-    assert "absent: not run" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_refused_by_name_when_nothing_was_run(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make(name, "--out", tmp_path, "--experiment", "absent") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{name}: not made: absent: not run")
     assert not (tmp_path / "figures").exists()
 
 
@@ -134,13 +127,11 @@ def test_what_rests_on_exact_correctness_refuses_sampled_runs(tmp_path: Path, sc
         script.frame(load("sums", tmp_path))
 
 
-def test_mathematics_is_made_from_linear_unless_told(tmp_path: Path) -> None:
+def test_mathematics_is_made_from_linear_unless_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mathematics(tmp_path, experiment="linear")
     for name, suffixes in (("fig_math_passk", (".pdf", ".png", ".csv")), ("tab_math", (".csv", ".md", ".tex"))):
-        command = [sys.executable, "-m", f"figures.{name}", "--out", str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == f"{name}: made from linear (local run)\n"
+        assert make(name, "--out", tmp_path) == 0
+        assert capsys.readouterr().out == f"{name}: made from linear (local run)\n"
         for suffix in suffixes:
             assert (tmp_path / "figures" / f"{name}{suffix}").stat().st_size > 100
 
