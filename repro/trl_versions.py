@@ -22,7 +22,7 @@ from repro.files import write_json, write_text
 from repro.manifest import ROOT, manifest
 
 RELEASES = ("1.16.0", "1.15.0", "1.14.2", "1.13.0", "1.12.0", "1.11.0", "1.10.0", "1.9.2", "1.8.0", "1.7.1")
-"""The last one of each minor release; the last row fails, so that the range has an end that was seen."""
+"""The last one of each minor release; the oldest fail, so that the end of the range was seen."""
 SUITES = {
     "contract": "tests/differential_smoothing/test_trl_contract.py",
     "trainer": "tests/differential_smoothing/test_trainer.py",
