@@ -57,6 +57,10 @@ def read(path: Path) -> Search:
         raise ValueError(f"{path}: wanted exactly the keys experiment, seeds, train, candidates")
     if not (isinstance(found["train"], dict) and "steps" in found["train"]):
         raise ValueError(f"{path}: train must say the steps of a run")
+    if found["train"]["steps"] < LAST_PART or found["train"].get("validate_every") == 0:
+        raise ValueError(
+            f"{path}: train needs a validation in the last of {LAST_PART} equal parts of its steps, to score"
+        )
     budgets = {method: len(options) for method, options in found["candidates"].items()}
     if len(set(budgets.values())) != 1:
         raise ValueError(f"{path}: methods must have equally many candidates, not {budgets}")

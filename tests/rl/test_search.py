@@ -29,6 +29,13 @@ def test_committed_candidates_are_possible_and_equally_many() -> None:
         methods.get(trial.method, **trial.options)
 
 
+@pytest.mark.parametrize("train", ["{steps: 4}", "{steps: 60, validate_every: 0}"])
+def test_a_search_without_a_validation_to_score_is_refused(tmp_path: Path, train: str) -> None:
+    (tmp_path / "x.yaml").write_text(f"experiment: a.yaml\nseeds: [1]\ntrain: {train}\ncandidates: {{grpo: [{{}}]}}\n")
+    with pytest.raises(ValueError, match="train needs a validation in the last of 5 equal parts"):
+        search.read(tmp_path / "x.yaml")
+
+
 def announced(document: Path) -> dict[str, set[tuple[float, ...]]]:
     """The candidates of each method, from rows like `| a, b (x, y) | (.1, .01), (.3, .02) |`."""
     found: dict[str, set[tuple[float, ...]]] = {}
