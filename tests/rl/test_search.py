@@ -67,7 +67,7 @@ def test_the_candidates_that_are_searched_are_those_that_were_announced(yaml: st
 def test_unequal_budgets_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "search.yaml"
     path.write_text(
-        "experiment: e.yaml\nseeds: [1]\ntrain: {steps: 2}\ncandidates: {ds-grpo: [{gamma_p: 1}], entropy-bonus: []}\n"
+        "experiment: e.yaml\nseeds: [1]\ntrain: {steps: 20}\ncandidates: {ds-grpo: [{gamma_p: 1}], entropy-bonus: []}\n"
     )
     with pytest.raises(ValueError, match="equally many candidates"):
         search.read(path)
