@@ -41,6 +41,12 @@ def test_no_setting_of_training_has_a_silent_default() -> None:
     assert set(values["train"]) == {field.name for field in dataclasses.fields(TrainConfig)} - {"trl"}
 
 
+def test_every_setting_that_is_handed_to_trl_exists_there() -> None:
+    handed = {field.name for field in dataclasses.fields(TrainConfig)} - set(OWN)
+    assert handed <= {field.name for field in dataclasses.fields(GRPOConfig)}
+    assert {"num_generations", "loss_type", "epsilon_high"} <= handed
+
+
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
