@@ -21,8 +21,9 @@ from typing import Any
 from repro.files import write_json, write_text
 from repro.manifest import ROOT, manifest
 
-RELEASES = ("1.16.0", "1.15.0", "1.14.2", "1.13.0", "1.12.0", "1.11.0", "1.10.0", "1.9.2", "1.8.0", "1.7.1")
-"""The last one of each minor release; the oldest fail, so that the end of the range was seen."""
+RELEASES = ("1.16.0", "1.15.0", "1.14.2", "1.14.1", "1.14.0", "1.13.0", "1.12.0", "1.11.0", "1.10.0", "1.9.2", "1.9.1")
+RELEASES += ("1.9.0", "1.8.0", "1.7.1")
+"""All of the promised range, and older ones that fail: the end of the range was seen."""
 SUITES = {
     "contract": "tests/differential_smoothing/test_trl_contract.py",
     "trainer": "tests/differential_smoothing/test_trainer.py",
@@ -83,7 +84,8 @@ def works(outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
 def record(release: str, outcomes: Mapping[str, Any], started: float) -> None:
     """Keep what was found for this release, and write the page's table anew, newest release first."""
     known = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    known[release] = manifest({"trl": release, "suites": SUITES}, None, started, outcomes=outcomes)
+    made = manifest({"suites": SUITES}, None, started, outcomes=outcomes)
+    known[release] = {**made, "versions": {**made["versions"], "trl": release}}  # not this process's own
     newest_first = sorted(known, key=lambda name: [int(part) for part in name.split(".")], reverse=True)
     known = {name: known[name] for name in newest_first}
     write_json(RECORD, known)
@@ -93,7 +95,9 @@ def record(release: str, outcomes: Mapping[str, Any], started: float) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m repro.trl_versions", description="Try releases of TRL.")
-    parser.add_argument("versions", nargs="*", default=list(RELEASES), help="by default the last ten minor releases")
+    parser.add_argument(
+        "versions", nargs="*", default=list(RELEASES), help="by default the promised range and around it"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="where releases are installed")
     parser.add_argument("--record", action="store_true", help="write results/trl/releases.json and the page's table")
     options = parser.parse_args(arguments)

@@ -26,6 +26,7 @@ from differential_smoothing.methods import Method
 from differential_smoothing.rollouts import Rollouts
 from differential_smoothing.smoothing import smooth
 from differential_smoothing.trl import DSGRPOTrainer
+from repro.manifest import ROOT
 from rl.models.tabular import EOS, tabular_tokenizer
 
 PLAIN = methods.get("ds-grpo", gamma_p=0.3, gamma_n=0.2)
@@ -377,7 +378,9 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     one = runpy.run_path(str(SCRIPT))["train_all"](tmp_path / "one", 1)
     (tmp_path / "two").mkdir()
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    support = SCRIPT.parents[1] / "support"
+    path = os.pathsep.join([str(support), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path}
     done = subprocess.run(
         [*launch, str(SCRIPT), str(tmp_path / "two")], env=environment, capture_output=True, text=True, timeout=3600
     )
