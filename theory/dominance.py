@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from theory import measures, policies
 from theory.policies import Array, Mask, Strength
@@ -18,7 +17,7 @@ from theory.policies import Array, Mask, Strength
 def log_z(log_p0: Array, mask: Mask, s: Strength) -> Array:
     """log Z_s(mask) = log Σ_mask pi0^s, shape (...,)."""
     exponent = np.asarray(s, dtype=float)[..., None]
-    return np.asarray(logsumexp(np.where(mask, exponent * log_p0, -np.inf), axis=-1))
+    return np.asarray(policies.log_sum(np.where(mask, exponent * log_p0, -np.inf)))
 
 
 def tilt(log_p0: Array, mask: Mask, s: Strength) -> Array:

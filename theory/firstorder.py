@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from theory import policies
 from theory.groups import check_size
@@ -33,7 +32,7 @@ class Moments:
 def moments(log_p: Array, mask: Mask) -> Moments:
     """The moments of pi on `mask`, (..., m) → (...,)."""
     log_q = policies.conditional(log_p, mask)
-    log_squares = logsumexp(2 * log_q, axis=-1)
+    log_squares = policies.log_sum(2 * log_q)
     tilted = 2 * log_q - log_squares[..., None]
     return Moments(
         policies.log_mass(log_p, mask),
@@ -75,7 +74,7 @@ def threshold(log_q: Array, log_r: Array) -> Array:
     there is one root; bisected on log(p/(1−p)).
     """
     k = moments(log_q, np.ones(log_q.shape[-1], dtype=bool))
-    squares_i = np.exp(logsumexp(2 * log_r, axis=-1))
+    squares_i = np.exp(policies.log_sum(2 * log_r))
 
     def bracket(odds: Array) -> Array:
         log_p, p = -np.logaddexp(0.0, -odds), 1 / (1 + np.exp(-odds))

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from scipy.special import logsumexp
 
-from theory.policies import Array, Mask, expected, log_mass
+from theory.policies import Array, Mask, expected, log_mass, log_sum
 
 Diversity = Callable[[Array, Mask], Array]
 Divergence = Callable[[Array, Array], Array]
@@ -58,7 +57,7 @@ def hill(log_q: Array, support: Mask | None = None, *, order: float) -> Array:
     if np.isinf(order):
         return np.asarray(np.exp(min_entropy(log_q)))
     powers = np.where(np.isneginf(log_q), -np.inf, order * np.where(np.isneginf(log_q), 0.0, log_q))
-    return np.asarray(np.exp(logsumexp(powers, axis=-1) / (1 - order)))
+    return np.asarray(np.exp(log_sum(powers) / (1 - order)))
 
 
 def min_entropy(log_q: Array, support: Mask | None = None) -> Array:
@@ -111,7 +110,7 @@ def renyi(log_p: Array, log_q: Array, alpha: float) -> Array:
         return kl(log_p, log_q)
     present = ~np.isneginf(log_p)
     terms = alpha * np.where(present, log_p, 0.0) + (1 - alpha) * np.where(present, log_q, 0.0)
-    return np.asarray(logsumexp(np.where(present, terms, -np.inf), axis=-1) / (alpha - 1))
+    return np.asarray(log_sum(np.where(present, terms, -np.inf)) / (alpha - 1))
 
 
 def chi_squared(log_p: Array, log_q: Array) -> Array:

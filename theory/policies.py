@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -61,9 +60,24 @@ def check_strength(name: str, value: Strength, positive: bool = False, signed: b
     return found
 
 
+def log_sum(logs: Array, keepdims: bool = False) -> Array:
+    """log Σ e^x over the last axis; −inf where every entry is.
+
+    `scipy.special.logsumexp` bit by bit, without its overhead: the largest entries are kept apart, so that a sum just
+    above one keeps its digits.
+    """
+    top = logs.max(axis=-1, keepdims=True)
+    largest = logs == top
+    ties = largest.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # −inf less −inf, where every entry is −inf
+        rest = np.exp(np.where(largest, -np.inf, logs - top)).sum(axis=-1, keepdims=True)
+    found = np.log1p(rest / ties) + np.log(ties) + top
+    return np.asarray(found if keepdims else found[..., 0])
+
+
 def log_normalize(logits: Array) -> Array:
-    """Log-policy of the logits (..., m): logits − logsumexp."""
-    return np.asarray(logits - logsumexp(logits, axis=-1, keepdims=True))
+    """Log-policy of the logits (..., m): logits − log Σ e^logits."""
+    return np.asarray(logits - log_sum(logits, keepdims=True))
 
 
 def log_odds(log_p: Array, correct: Mask) -> Array:
@@ -73,8 +87,7 @@ def log_odds(log_p: Array, correct: Mask) -> Array:
 
 def log_mass(log_p: Array, mask: Mask) -> Array:
     """log pi(mask), shape (...,); −inf for an empty mask."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(logsumexp(np.where(mask, log_p, -np.inf), axis=-1))
+    return log_sum(np.where(mask, log_p, -np.inf))
 
 
 def conditional(log_p: Array, mask: Mask) -> Array:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import solve_ivp
-from scipy.special import logsumexp
 
-from theory.policies import Array, Mask, Strength, check_strength, log_base, log_normalize
+from theory.policies import Array, Mask, Strength, check_strength, log_base, log_normalize, log_sum
 
 NEWTON_STEPS = 200
 
@@ -110,7 +109,7 @@ def limit(a: Array, gamma_p: Strength, gamma_n: Strength = 0.0) -> Array:
     c = np.where(smoothed, a, -np.inf).max(axis=-1, keepdims=True)
     for _ in range(NEWTON_STEPS):  # the log of the sum is convex and falls with c: from the left Newton never oversteps
         terms = np.where(smoothed, (a - c) / scale, -np.inf)
-        total = logsumexp(terms, axis=-1, keepdims=True)
+        total = log_sum(terms, keepdims=True)
         step = total / (np.exp(terms - total) / scale).sum(axis=-1, keepdims=True)
         c = c + step
         if (np.abs(step) <= 1e-15 * np.maximum(1.0, np.abs(c))).all():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.special import logsumexp
 
 from theory import policies
 
@@ -137,3 +138,16 @@ def test_any_other_policy_is_worth_less(problem, logits):
     best = policies.objective(policies.vanilla(log_p0, correct, beta), log_p0, reward, beta)
     other = policies.objective(policies.log_normalize(np.array(logits)), log_p0, reward, beta)
     assert other <= best + 1e-12
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (50, 8), (4, 3, 5)])
+def test_log_sum_is_scipys_to_the_last_bit(shape):
+    rng = np.random.default_rng(0)
+    logs = rng.choice([-np.inf, -745.0, -1.0, 0.0, 700.0], shape) + rng.normal(size=shape).round(1)
+    assert np.array_equal(policies.log_sum(logs), logsumexp(logs, axis=-1))
+    assert np.array_equal(policies.log_sum(logs, keepdims=True), logsumexp(logs, axis=-1, keepdims=True))
+
+
+def test_log_sum_keeps_the_digits_of_a_sum_just_above_one():
+    assert policies.log_sum(np.array([0.0, -50.0])) == pytest.approx(np.exp(-50.0), rel=1e-14)
+    assert policies.log_sum(np.full(3, -np.inf)) == -np.inf
