@@ -75,12 +75,12 @@ def spend_slack(log_p: Array, log_p0: Array, correct: Mask) -> Array:
     KL(C) = kl(C‖C0) + C KL(pi_K‖pi0_K) is convex in C; the root above C is bracketed and bisected on the log-odds.
     """
     budget = measures.kl(log_p, log_p0)
-    on_correct, on_incorrect = policies.conditional(log_p, correct), policies.conditional(log_p0, ~correct)
-    low = policies.log_odds(log_p, correct)
+    kappa = measures.kl(policies.conditional(log_p, correct), policies.conditional(log_p0, correct))
+    low, base = policies.log_odds(log_p, correct), policies.log_odds(log_p0, correct)
     step = np.ones_like(low)
 
     def within(odds: Array) -> Mask:
-        return np.asarray(measures.kl(compose(odds, on_correct, on_incorrect), log_p0) <= budget)
+        return np.asarray(_kl_at(odds, base, kappa) <= budget)
 
     for _ in range(12):  # beyond 2^12 nats C is one to every digit, and KL no longer changes
         step = np.where(within(low + step), 2 * step, step)
@@ -90,6 +90,13 @@ def spend_slack(log_p: Array, log_p0: Array, correct: Mask) -> Array:
         inside = within(middle)
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     return np.asarray(low)
+
+
+def _kl_at(odds: Array, base: Array, kappa: Array) -> Array:
+    """kl(C‖C0) + C kappa, (...,), of the log-odds: KL to the base where pi_I is the base's and KL(pi_K‖pi0_K) kappa."""
+    right, wrong = -np.logaddexp(0.0, -odds), -np.logaddexp(0.0, odds)
+    on_correct, on_incorrect = right + np.logaddexp(0.0, -base) + kappa, wrong + np.logaddexp(0.0, base)
+    return np.asarray(np.exp(right) * on_correct + np.exp(wrong) * on_incorrect)
 
 
 def direct_log_reward(log_p0: Array, correct: Mask, beta: Strength, s: Strength) -> Array:
@@ -133,15 +140,26 @@ def largest_tilt(log_p0: Array, correct: Mask, s: Strength) -> Array:
     q_1 is diverse enough, as for a base that is uniform on K, where every tilt is the same.
     """
     s = np.broadcast_to(np.asarray(s, dtype=float), log_p0.shape[:-1])
+    found, mirrored = np.array(np.minimum(s, 1.0)), s < 0
+    found[mirrored] = _mirror(log_p0[mirrored], np.broadcast_to(correct, log_p0.shape)[mirrored], s[mirrored])
+    spread = np.where(correct, log_p0, -np.inf).max(axis=-1) - np.where(correct, log_p0, np.inf).min(axis=-1)
+    return np.asarray(np.where(spread < 1e-12, 1.0, found))
+
+
+def _mirror(log_p0: Array, correct: Mask, s: Array) -> Array:
+    """For s < 0 (n,) the tilt in [0, 1] as diverse as it, by bisection; 1 where even q_1 is more diverse."""
+
+    def diverse(tilted: Array) -> Mask:
+        return np.asarray(measures.shannon_entropy(tilt(log_p0, correct, tilted)) >= wanted)
+
     wanted = measures.shannon_entropy(tilt(log_p0, correct, s))
-    low, high = np.zeros_like(s), np.ones_like(s)
-    low = np.where(measures.shannon_entropy(tilt(log_p0, correct, high)) >= wanted, 1.0, low)
+    high = np.ones_like(s)
+    low = np.where(diverse(high), 1.0, 0.0)
     for _ in range(60):
         middle = (low + high) / 2
-        diverse = measures.shannon_entropy(tilt(log_p0, correct, middle)) >= wanted
-        low, high = np.where(diverse, middle, low), np.where(diverse, high, middle)
-    spread = np.where(correct, log_p0, -np.inf).max(axis=-1) - np.where(correct, log_p0, np.inf).min(axis=-1)
-    return np.asarray(np.where(spread < 1e-12, 1.0, np.where(s >= 0, np.minimum(s, 1.0), low)))
+        enough = diverse(middle)
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    return low
 
 
 def literal_witness(log_p0: Array, correct: Mask, log_ent: Array, where: Boundary) -> tuple[Array, Array]:
@@ -150,12 +168,11 @@ def literal_witness(log_p0: Array, correct: Mask, log_ent: Array, where: Boundar
     C_ent > C̲: match C_ent. Otherwise go from C̲ upwards by as little as KL allows. NaN where there is none.
     """
     above = policies.log_odds(log_ent, correct) - where.log_odds_floor
-    budget = measures.kl(log_ent, log_p0)
-    on_correct = tilt(log_p0, correct, where.s_plus)
-    on_incorrect = policies.conditional(log_p0, ~correct)
+    budget, base = measures.kl(log_ent, log_p0), policies.log_odds(log_p0, correct)
+    kappa = measures.kl(tilt(log_p0, correct, where.s_plus), policies.conditional(log_p0, correct))
     reward = np.ones_like(above)
     for _ in range(60):
-        far = measures.kl(compose(where.log_odds_floor + reward, on_correct, on_incorrect), log_p0) > budget
+        far = _kl_at(where.log_odds_floor + reward, base, kappa) > budget
         reward = np.where(far, reward / 2, reward)
     return np.where(where.meets, np.where(above > 0, above, reward), np.nan), where.s_plus
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, logsumexp, xlog1py, xlogy
+from scipy.special import gammaln, logsumexp
 
 Array = npt.NDArray[np.float64]
 
@@ -83,7 +83,10 @@ def log_binomial(p: npt.ArrayLike, draws: int) -> Array:
     """log P(B = j) for B ~ Bin(draws, p), j = 0, …, draws: (..., draws + 1) for p (...,) in [0, 1]."""
     chance, j = np.asarray(p, dtype=np.float64)[..., np.newaxis], np.arange(draws + 1)
     log_ways = gammaln(draws + 1) - gammaln(j + 1) - gammaln(draws - j + 1)
-    return np.asarray(log_ways + xlogy(j, chance) + xlog1py(draws - j, -chance))
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 · −inf at p = 0 and 1: p^0 is 1
+        right, wrong = j * np.log(chance), (draws - j) * np.log1p(-chance)
+    right[..., 0], wrong[..., -1] = 0.0, 0.0
+    return np.asarray(log_ways + right + wrong)
 
 
 def _over_the_others(C: npt.ArrayLike, size: int, value: Array) -> Array:

@@ -49,7 +49,7 @@ def check_solves(solves: npt.ArrayLike) -> Mask:
     found = np.asarray(solves)
     if found.ndim < 2 or found.shape[-1] < 2 or found.shape[-2] < 1:
         raise ValueError(f"solves has shape {found.shape}: needs prompts as rows, at least two strategies as columns")
-    if not np.isin(found, (0, 1)).all():
+    if found.dtype != bool and not np.isin(found, (0, 1)).all():
         raise ValueError(f"solves={found.tolist()}: every entry must be 0 or 1")
     return np.asarray(found, dtype=bool)
 

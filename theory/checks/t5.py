@@ -119,13 +119,29 @@ def most_diverse(rng: np.random.Generator, log_p0: Array, correct: Mask, referen
     def left(theta: Array) -> float:
         return float(budget - (np.exp(logp(theta)) * (logp(theta) - log_p0)).sum())
 
-    limits = [{"type": "eq", "fun": excess_odds}, {"type": "ineq", "fun": left}]
+    def entropy_slope(theta: Array) -> Array:
+        q = np.where(correct, np.exp(logp(theta)), 0.0)
+        q = q / q.sum()
+        return np.asarray(-q * (np.log(np.where(correct, q, 1.0)) + _entropy(logp(theta), correct)))
+
+    def odds_slope(theta: Array) -> Array:
+        p = np.exp(logp(theta))
+        return np.asarray(np.where(correct, p / p[correct].sum(), -p / p[~correct].sum()))
+
+    def left_slope(theta: Array) -> Array:
+        return np.asarray(-np.exp(logp(theta)) * (logp(theta) - log_p0 - budget + left(theta)))
+
+    limits = [
+        {"type": "eq", "fun": excess_odds, "jac": odds_slope},
+        {"type": "ineq", "fun": left, "jac": left_slope},
+    ]
     best = -np.inf
     for _ in range(4):
         start = reference + rng.normal(0, 0.3, len(reference))
         found = minimize(
             lambda theta: -_entropy(logp(theta), correct),
             start,
+            jac=lambda theta: -entropy_slope(theta),
             method="SLSQP",
             constraints=limits,
             options={"ftol": 1e-12, "maxiter": 500},
