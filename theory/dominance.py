@@ -6,6 +6,7 @@ odds are logarithmic, since C rounds to 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,19 +18,19 @@ from theory.policies import Array, Mask, Strength
 def log_z(log_p0: Array, mask: Mask, s: Strength) -> Array:
     """log Z_s(mask) = log Σ_mask pi0^s, shape (...,)."""
     exponent = np.asarray(s, dtype=float)[..., None]
-    return np.asarray(policies.log_sum(np.where(mask, exponent * log_p0, -np.inf)))
+    return np.asarray(policies.log_sum(policies.only(exponent * log_p0, mask)))
 
 
 def tilt(log_p0: Array, mask: Mask, s: Strength) -> Array:
     """log q_s on `mask`, shape (..., m), −inf outside."""
     exponent = np.asarray(s, dtype=float)[..., None]
-    return np.asarray(np.where(mask, exponent * log_p0 - log_z(log_p0, mask, s)[..., None], -np.inf))
+    return policies.only(exponent * log_p0 - log_z(log_p0, mask, s)[..., None], mask)
 
 
 def compose(log_odds: Array, on_correct: Array, on_incorrect: Array) -> Array:
     """The policy with these log-odds and conditionals (−inf off their sets), as log-probabilities (..., m)."""
     odds = np.asarray(log_odds)[..., None]
-    return np.asarray(np.logaddexp(on_correct - np.logaddexp(0.0, -odds), on_incorrect - np.logaddexp(0.0, odds)))
+    return np.asarray(np.maximum(on_correct - np.logaddexp(0.0, -odds), on_incorrect - np.logaddexp(0.0, odds)))
 
 
 # ── T5 ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -76,11 +77,11 @@ def spend_slack(log_p: Array, log_p0: Array, correct: Mask) -> Array:
     """
     budget = measures.kl(log_p, log_p0)
     kappa = measures.kl(policies.conditional(log_p, correct), policies.conditional(log_p0, correct))
-    low, base = policies.log_odds(log_p, correct), policies.log_odds(log_p0, correct)
-    step = np.ones_like(low)
+    low = policies.log_odds(log_p, correct)
+    step, cost = np.ones_like(low), _kl_at(log_p0, correct, kappa)
 
     def within(odds: Array) -> Mask:
-        return np.asarray(_kl_at(odds, base, kappa) <= budget)
+        return np.asarray(cost(odds) <= budget)
 
     for _ in range(12):  # beyond 2^12 nats C is one to every digit, and KL no longer changes
         step = np.where(within(low + step), 2 * step, step)
@@ -92,11 +93,16 @@ def spend_slack(log_p: Array, log_p0: Array, correct: Mask) -> Array:
     return np.asarray(low)
 
 
-def _kl_at(odds: Array, base: Array, kappa: Array) -> Array:
-    """kl(C‖C0) + C kappa, (...,), of the log-odds: KL to the base where pi_I is the base's and KL(pi_K‖pi0_K) kappa."""
-    right, wrong = -np.logaddexp(0.0, -odds), -np.logaddexp(0.0, odds)
-    on_correct, on_incorrect = right + np.logaddexp(0.0, -base) + kappa, wrong + np.logaddexp(0.0, base)
-    return np.asarray(np.exp(right) * on_correct + np.exp(wrong) * on_incorrect)
+def _kl_at(log_p0: Array, correct: Mask, kappa: Array) -> Callable[[Array], Array]:
+    """Of log-odds (...,): kl(C‖C0) + C kappa, KL to the base where pi_I is the base's and KL(pi_K‖pi0_K) is kappa."""
+    right0, wrong0 = policies.log_mass(log_p0, correct), policies.log_mass(log_p0, ~correct)
+
+    def cost(odds: Array) -> Array:
+        small = np.log1p(np.exp(-np.abs(odds)))
+        right, wrong = np.minimum(odds, 0.0) - small, np.minimum(-odds, 0.0) - small
+        return np.asarray(np.exp(right) * (right - right0 + kappa) + np.exp(wrong) * (wrong - wrong0))
+
+    return cost
 
 
 def direct_log_reward(log_p0: Array, correct: Mask, beta: Strength, s: Strength) -> Array:
@@ -168,11 +174,11 @@ def literal_witness(log_p0: Array, correct: Mask, log_ent: Array, where: Boundar
     C_ent > C̲: match C_ent. Otherwise go from C̲ upwards by as little as KL allows. NaN where there is none.
     """
     above = policies.log_odds(log_ent, correct) - where.log_odds_floor
-    budget, base = measures.kl(log_ent, log_p0), policies.log_odds(log_p0, correct)
+    budget = measures.kl(log_ent, log_p0)
     kappa = measures.kl(tilt(log_p0, correct, where.s_plus), policies.conditional(log_p0, correct))
-    reward = np.ones_like(above)
+    reward, cost = np.ones_like(above), _kl_at(log_p0, correct, kappa)
     for _ in range(60):
-        far = _kl_at(where.log_odds_floor + reward, base, kappa) > budget
+        far = cost(where.log_odds_floor + reward) > budget
         reward = np.where(far, reward / 2, reward)
     return np.where(where.meets, np.where(above > 0, above, reward), np.nan), where.s_plus
 

@@ -7,6 +7,7 @@ are `(r_i - k/N) / (std(k) + eps)`, and 0 in a group without spread.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ def check_size(size: int, least: int = 1) -> int:
 def check_correctness(C: npt.ArrayLike) -> Array:
     """Return the correctness C as an array; ValueError unless every value lies strictly between 0 and 1."""
     values = np.asarray(C, dtype=np.float64)
-    if not np.all((values > 0) & (values < 1)):
+    if not ((values > 0) & (values < 1)).all():
         raise ValueError(f"C={C!r} must lie strictly between 0 and 1")
     return values
 
@@ -79,14 +80,21 @@ def group_std(size: int, ddof: int = 0, eps: float = 0.0, std: bool = True) -> A
     return divisor
 
 
+@cache
+def _ways(draws: int) -> tuple[Array, Array]:
+    """j = 0, …, draws and log binom(draws, j), each (draws + 1,)."""
+    j = np.arange(draws + 1.0)
+    return j, gammaln(draws + 1) - gammaln(j + 1) - gammaln(draws - j + 1)
+
+
 def log_binomial(p: npt.ArrayLike, draws: int) -> Array:
     """log P(B = j) for B ~ Bin(draws, p), j = 0, …, draws: (..., draws + 1) for p (...,) in [0, 1]."""
-    chance, j = np.asarray(p, dtype=np.float64)[..., np.newaxis], np.arange(draws + 1)
-    log_ways = gammaln(draws + 1) - gammaln(j + 1) - gammaln(draws - j + 1)
+    chance = np.asarray(p, dtype=np.float64).T
+    j, log_ways = (column.reshape(-1, *(1,) * chance.ndim) for column in _ways(draws))
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 · −inf at p = 0 and 1: p^0 is 1
         right, wrong = j * np.log(chance), (draws - j) * np.log1p(-chance)
-    right[..., 0], wrong[..., -1] = 0.0, 0.0
-    return np.asarray(log_ways + right + wrong)
+    right[0], wrong[-1] = 0.0, 0.0
+    return np.asarray(log_ways + right + wrong).T
 
 
 def _over_the_others(C: npt.ArrayLike, size: int, value: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Strength = float | Array
+FLOOR = -1e300  # finite, and below every logarithm of a float
 
 
 def log_base(pi0: npt.ArrayLike) -> Array:
@@ -63,16 +64,21 @@ def check_strength(name: str, value: Strength, positive: bool = False, signed: b
 def log_sum(logs: Array, keepdims: bool = False) -> Array:
     """log Σ e^x over the last axis; −inf where every entry is.
 
-    `scipy.special.logsumexp` bit by bit, without its overhead: the largest entries are kept apart, so that a sum just
-    above one keeps its digits.
+    As `scipy.special.logsumexp`, without its overhead: the largest entries are kept apart, so that a sum just above one
+    keeps its digits. The sums run along the first axis of the transpose: much faster where the last axis is short.
     """
-    top = logs.max(axis=-1, keepdims=True)
-    largest = logs == top
-    ties = largest.sum(axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # −inf less −inf, where every entry is −inf
-        rest = np.exp(np.where(largest, -np.inf, logs - top)).sum(axis=-1, keepdims=True)
-    found = np.log1p(rest / ties) + np.log(ties) + top
-    return np.asarray(found if keepdims else found[..., 0])
+    columns = np.ascontiguousarray(logs.T)
+    top = columns.max(axis=0)
+    largest = columns == top
+    ties = largest.sum(axis=0)
+    rest = (np.exp(columns - np.maximum(top, FLOOR)) * ~largest).sum(axis=0)
+    found = np.asarray(np.log1p(rest / ties) + np.log(ties) + top).T
+    return found[..., None] if keepdims else found
+
+
+def only(values: Array, mask: Mask) -> Array:
+    """`values` on the mask, −inf off it: `np.where` without a branch for each entry."""
+    return np.asarray(np.minimum(values, (mask - 0.5) * np.inf))
 
 
 def log_normalize(logits: Array) -> Array:
@@ -87,12 +93,12 @@ def log_odds(log_p: Array, correct: Mask) -> Array:
 
 def log_mass(log_p: Array, mask: Mask) -> Array:
     """log pi(mask), shape (...,); −inf for an empty mask."""
-    return log_sum(np.where(mask, log_p, -np.inf))
+    return log_sum(only(log_p, mask))
 
 
 def conditional(log_p: Array, mask: Mask) -> Array:
     """log pi(·|mask), shape (..., m), −inf outside the mask."""
-    return np.asarray(np.where(mask, log_p - log_mass(log_p, mask)[..., None], -np.inf))
+    return only(log_p - log_mass(log_p, mask)[..., None], mask)
 
 
 def vanilla(log_p0: Array, correct: Mask, beta: Strength) -> Array:
@@ -155,7 +161,7 @@ def entropy_shannon(log_p0: Array, correct: Mask, beta: Strength, gamma: Strengt
 def expected(log_p: Array, values: Array) -> Array:
     """E_pi[values] over the last axis, shape (...,); trajectories of zero probability do not count."""
     p = np.exp(log_p)
-    return np.asarray(np.where(p > 0, p * np.where(p > 0, values, 0.0), 0.0).sum(axis=-1))
+    return np.asarray(np.einsum("...i,...i->...", p, np.where(p > 0, values, 0.0)))
 
 
 def objective(log_p: Array, log_p0: Array, reward: Array, beta: Strength) -> Array:

@@ -143,7 +143,8 @@ def _winners(log_p0: Array, a: Array) -> tuple[Mask, Mask]:
 
 def flow(log_p0: Array, a: Array, gamma_p: float, gamma_n: float, times: npt.ArrayLike) -> Array:
     """The DS flow from log pi0 (m,), `climb` with `reward`; gamma_p = gamma_n = 0 is vanilla."""
-    return climb(log_p0, lambda log_p: reward(log_p, a, gamma_p, gamma_n), times)
+    w = weights(a, gamma_p, gamma_n)
+    return climb(log_p0, lambda log_p: np.asarray(a - w * log_p), times)
 
 
 def climb(log_p0: Array, rewards: Callable[[Array], Array], times: npt.ArrayLike) -> Array:

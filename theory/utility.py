@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from theory import strategies
-from theory.policies import Array, Strength, log_normalize
+from theory.policies import Array, Mask, Strength, log_normalize
 from theory.weights import Advantages, coefficients, polynomial
 
 STEPS = 5_000
@@ -44,9 +44,14 @@ def is_decreasing(advantages: Advantages, elevations: int = 64) -> bool:
 
 def potential(log_p: Array, solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0) -> Array:
     """Φ(pi) + Σ_y gamma_p a (pi − pi log pi), (...,): what the flow with DS on correct rollouts climbs."""
-    found = utility(advantages, strategies.success(log_p, solves)).mean(axis=-1)
-    a, p = strategies.accuracy(solves), np.exp(log_p)
-    return np.asarray(found + (np.asarray(gamma_p)[..., None] * a * (p - p * np.maximum(log_p, -800.0))).sum(axis=-1))
+    table = strategies.check_solves(solves)
+    return _potential(log_p, table, advantages, np.asarray(gamma_p)[..., None] * strategies.accuracy(table))
+
+
+def _potential(log_p: Array, table: Mask, advantages: Advantages, smooth: Array) -> Array:
+    """`potential` of a checked table, smooth (..., m) the weights of DS."""
+    found, p = utility(advantages, strategies.success(log_p, table)).mean(axis=-1), np.exp(log_p)
+    return np.asarray(found + (smooth * (p - p * np.maximum(log_p, -800.0))).sum(axis=-1))
 
 
 def reward(
@@ -54,9 +59,13 @@ def reward(
 ) -> Array:
     """R(y), (..., m): the method's mean_x w_N(p_x) A[x, y], and DS's own-policy term of T9 on top."""
     table = strategies.check_solves(solves)
+    return _reward(log_p, table, advantages, strategies.weights(strategies.accuracy(table), gamma_p, gamma_n))
+
+
+def _reward(log_p: Array, table: Mask, advantages: Advantages, smooth: Array) -> Array:
+    """`reward` of a checked table, smooth (..., m) the weights of DS."""
     w = weight(advantages, strategies.success(log_p, table))
     paid = np.einsum("...x,...xy->...y", w, table) / table.shape[-2]
-    smooth = strategies.weights(strategies.accuracy(table), gamma_p, gamma_n)
     return np.asarray(paid - smooth * np.maximum(log_p, -800.0))
 
 
@@ -69,7 +78,9 @@ def flow(
     gamma_n: float = 0.0,
 ) -> Array:
     """The mean flow from log_p0 (m,) at times (t,): log-policies (t, m), `strategies.climb` with this `reward`."""
-    return strategies.climb(log_p0, lambda log_p: reward(log_p, solves, advantages, gamma_p, gamma_n), times)
+    table = strategies.check_solves(solves)
+    smooth = strategies.weights(strategies.accuracy(table), gamma_p, gamma_n)
+    return strategies.climb(log_p0, lambda log_p: _reward(log_p, table, advantages, smooth), times)
 
 
 def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0, tolerance: float = 1e-6) -> Array:
@@ -82,15 +93,16 @@ def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0
     if not is_decreasing(advantages):
         raise ValueError("w_N is not known to fall: the flow's end depends on the base; integrate it")
     table = strategies.check_solves(solves)
+    smooth = strategies.weights(strategies.accuracy(table), gamma_p)
     log_p = np.full((*table.shape[:-2], table.shape[-1]), -np.log(table.shape[-1]))
-    step, value = np.ones(table.shape[:-2]), potential(log_p, table, advantages, gamma_p)
+    step, value = np.ones(table.shape[:-2]), _potential(log_p, table, advantages, smooth)
     for _ in range(STEPS):
-        r = reward(log_p, table, advantages, gamma_p)
+        r = _reward(log_p, table, advantages, smooth)
         missing = optimality_gap(log_p, r)
         if (missing <= tolerance).all():
             return log_p
         tried = log_normalize(log_p + step[..., None] * (r - r.max(axis=-1, keepdims=True)))
-        reached = potential(tried, table, advantages, gamma_p)
+        reached = _potential(tried, table, advantages, smooth)
         better = reached >= value
         log_p = np.where(better[..., None], tried, log_p)
         value = np.where(better, reached, value)

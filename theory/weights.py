@@ -110,7 +110,8 @@ def coefficients(advantages: Advantages) -> Array:
 
 def polynomial(bernstein: Array, p: npt.ArrayLike) -> Array:
     """The polynomial with these Bernstein coefficients (degree + 1,) at p in [0, 1]: E[coefficient B], B binomial."""
-    return np.asarray(np.exp(log_binomial(p, len(bernstein) - 1)) @ bernstein)
+    chance = np.exp(log_binomial(p, len(bernstein) - 1)).T
+    return np.asarray(bernstein @ chance.reshape(len(bernstein), -1)).reshape(chance.shape[1:]).T
 
 
 def closed_form(name: str, p: npt.ArrayLike, size: int, **options: float) -> Array:
@@ -164,7 +165,7 @@ def orbit(advantages: Advantages, log_p0: Array, correct: Mask, targets: npt.Arr
         log_p = policies.log_normalize(theta)
         step = mean_step(advantages, log_p, correct)
         pi = np.exp(log_p)
-        gain = np.where(correct, pi * (step - (pi * step).sum()), 0.0).sum()  # dp/dt
+        gain = (pi * (step - pi @ step)) @ correct  # dp/dt
         return np.asarray(step / gain)
 
     done = solve_ivp(velocity, (start, goal[-1]), log_p0, method="LSODA", t_eval=goal, rtol=1e-9, atol=1e-11)

@@ -173,9 +173,10 @@ def _maximiser(rng: np.random.Generator, n: int) -> Outcome:
         done = minimize(
             loss,
             np.full(4, 0.25),
+            jac=lambda p, a=a, gamma_p=gamma_p: gamma_p * a * np.log(p) - a,
             method="SLSQP",
             bounds=[(1e-12, 1)] * 4,
-            constraints={"type": "eq", "fun": lambda p: p.sum() - 1},
+            constraints={"type": "eq", "fun": lambda p: p.sum() - 1, "jac": np.ones_like},
             options={"ftol": 1e-14, "maxiter": 500},
         )
         # by value: the optimiser must not find anything better, nor stop far below
