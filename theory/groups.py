@@ -81,20 +81,19 @@ def group_std(size: int, ddof: int = 0, eps: float = 0.0, std: bool = True) -> A
 
 
 @cache
-def _ways(draws: int) -> tuple[Array, Array]:
-    """j = 0, …, draws and log binom(draws, j), each (draws + 1,)."""
+def _ways(draws: int) -> tuple[Array, Array, Array]:
+    """j = 0, …, draws; draws − j; log binom(draws, j); each (draws + 1,)."""
     j = np.arange(draws + 1.0)
-    return j, gammaln(draws + 1) - gammaln(j + 1) - gammaln(draws - j + 1)
+    return j, draws - j, gammaln(draws + 1) - gammaln(j + 1) - gammaln(draws - j + 1)
 
 
 def log_binomial(p: npt.ArrayLike, draws: int) -> Array:
     """log P(B = j) for B ~ Bin(draws, p), j = 0, …, draws: (..., draws + 1) for p (...,) in [0, 1]."""
-    chance = np.asarray(p, dtype=np.float64).T
-    j, log_ways = (column.reshape(-1, *(1,) * chance.ndim) for column in _ways(draws))
+    chance, (j, others, log_ways) = np.asarray(p, dtype=np.float64).T, _ways(draws)
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 · −inf at p = 0 and 1: p^0 is 1
-        right, wrong = j * np.log(chance), (draws - j) * np.log1p(-chance)
+        right, wrong = np.multiply.outer(j, np.log(chance)), np.multiply.outer(others, np.log1p(-chance))
     right[0], wrong[-1] = 0.0, 0.0
-    return np.asarray(log_ways + right + wrong).T
+    return np.asarray((right + wrong).T + log_ways)
 
 
 def _over_the_others(C: npt.ArrayLike, size: int, value: Array) -> Array:

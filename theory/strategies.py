@@ -61,7 +61,7 @@ def accuracy(solves: npt.ArrayLike) -> Array:
 
 def success(log_p: Array, solves: npt.ArrayLike) -> Array:
     """C(x), the probability that one sample solves prompt x, (..., X)."""
-    return np.asarray(np.einsum("...xy,...y->...x", check_solves(solves), np.exp(log_p)).clip(0.0, 1.0))
+    return np.asarray(np.minimum(np.einsum("...xy,...y->...x", check_solves(solves), np.exp(log_p)), 1.0))
 
 
 def pass_at_k(C: npt.ArrayLike, k: npt.ArrayLike) -> Array:
