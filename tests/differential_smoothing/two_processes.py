@@ -17,6 +17,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))  # its processes are not started by pytest
 from bridge import World
 
 from differential_smoothing import methods

@@ -29,7 +29,7 @@ from rl.experiments.progress import ProgressReporter
 
 SETTINGS = ROOT / "rl" / "experiments" / "accelerate"
 CPU = SETTINGS / "cpu-2.yaml"
-STEPS = ROOT / "tests" / "rl" / "two_processes.py"
+STEPS = ROOT / "tests" / "differential_smoothing" / "two_processes.py"
 LAUNCHED = Path(__file__).with_name("launched.py")
 
 
@@ -85,7 +85,8 @@ def test_two_launched_processes_train_as_one(tmp_path: Path) -> None:
     two = json.loads((tmp_path / "two" / "two.json").read_text())
     assert set(two) == set(one) >= {"grpo", "grpo-dr", "ds", "ds-dr"}
     for name, found in one.items():
-        np.testing.assert_allclose(two[name]["theta"], found["theta"], rtol=0, atol=2e-6, err_msg=name)
+        for key, values in found.items():
+            np.testing.assert_allclose(two[name][key], values, rtol=0, atol=2e-6, err_msg=f"{name} {key}")
 
 
 @pytest.mark.slow

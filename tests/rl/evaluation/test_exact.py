@@ -1,6 +1,7 @@
 """Exact evaluation against plain forward passes, one string at a time, and against sampling."""
 
 import math
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from differential_smoothing import passk
-from rl.analysis import statistics
-from rl.evaluation import exact
+from rl.evaluation import diversity, exact
 from rl.models import from_scratch
 from rl.tasks import countdown
 
@@ -104,11 +104,11 @@ def test_evaluation_agrees_with_sampling(trained):
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
         listed = {text for form in countdown.solutions(problem).values() for text in form}
         answers = [countdown.verify(problem, text).canonical if text in listed else None for text in texts]
-        counts = statistics.distinct_correct(answers)
+        counts = Counter(answer for answer in answers if answer is not None)
         error = 5 * math.sqrt(max(row.C * (1 - row.C), 1e-4) / n)
         assert passk.pass_at_k(n, counts.total(), 1) == pytest.approx(row.C, abs=error)
         assert passk.pass_at_k(n, counts.total(), 16) == pytest.approx(row.passk_16, abs=16 * error)
-        assert statistics.coverage(n, counts, 4, row.solutions) == pytest.approx(row.coverage_4, abs=4 * error)
+        assert diversity.coverage(n, counts, 4, row.solutions) == pytest.approx(row.coverage_4, abs=4 * error)
 
 
 def test_columns_by_hand():
