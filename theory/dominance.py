@@ -159,8 +159,7 @@ def _mirror(log_p0: Array, correct: Mask, s: Array) -> Array:
         return np.asarray(measures.shannon_entropy(tilt(log_p0, correct, tilted)) >= wanted)
 
     wanted = measures.shannon_entropy(tilt(log_p0, correct, s))
-    high = np.ones_like(s)
-    low = np.where(diverse(high), 1.0, 0.0)
+    low, high = np.zeros_like(s), np.ones_like(s)
     for _ in range(60):
         middle = (low + high) / 2
         enough = diverse(middle)
