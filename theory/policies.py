@@ -68,11 +68,11 @@ def log_sum(logs: Array, keepdims: bool = False) -> Array:
     keeps its digits. The sums run along the first axis of the transpose: much faster where the last axis is short.
     """
     columns = np.ascontiguousarray(logs.T)
-    top = columns.max(axis=0)
+    top = np.maximum.reduce(columns)
     largest = columns == top
-    ties = largest.sum(axis=0)
-    rest = (np.exp(columns - np.maximum(top, FLOOR)) * ~largest).sum(axis=0)
-    found = np.asarray(np.log1p(rest / ties) + np.log(ties) + top).T
+    others = np.add.reduce(largest) - 1  # as large as the first of the largest
+    rest = np.add.reduce(np.exp(columns - np.maximum(top, FLOOR)) * ~largest)
+    found = np.asarray(np.log1p(rest + others) + top).T
     return found[..., None] if keepdims else found
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
 
 from theory import policies
 from theory.checks.base import Control, Outcome, Theorem
@@ -57,18 +56,18 @@ def optimise(payoff: Array, weight: float) -> Array:
     """The log-policy (m,) that maximises E[payoff] + weight H(pi): SciPy's trust-region Newton on logits, from zero."""
 
     def loss(theta: Array) -> tuple[float, Array]:
-        p = softmax(theta)
-        score = payoff - weight * log_softmax(theta)
+        log_p = theta - np.logaddexp.reduce(theta)
+        p, score = np.exp(log_p), payoff - weight * log_p
         return -float(p @ score), p * (p @ score - score)
 
     def curvature(theta: Array) -> Array:
-        p, slope = softmax(theta), loss(theta)[1]
+        p, slope = np.exp(theta - np.logaddexp.reduce(theta)), loss(theta)[1]
         mixed = np.outer(slope, p)
         return weight * (np.diag(p) - np.outer(p, p)) + np.diag(slope) - mixed - mixed.T
 
     start = np.zeros(len(payoff))
     found = minimize(loss, start, jac=True, hess=curvature, method="trust-ncg", options={"gtol": 1e-12})
-    return np.asarray(log_softmax(found.x))
+    return np.asarray(found.x - np.logaddexp.reduce(found.x))
 
 
 def mild_instances(rng: np.random.Generator, n: int, m: int) -> Instances:
