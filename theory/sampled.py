@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +82,16 @@ def log_multinomial(counts: npt.NDArray[np.int64], log_p: Array) -> Array:
     return ways + terms.sum(-1)
 
 
+def _reduce(function: np.ufunc, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`function` over the last axis, which is kept with length one; along the first of the transpose, for speed."""
+    return np.asarray(function.reduce(np.ascontiguousarray(values.T))).T[..., None]
+
+
 def _mean(counts: npt.NDArray[np.int64], values: Array, where: Mask) -> Array:
     """Mean of values (..., m) over the rollouts of the group that lie in `where`, (..., 1); 0 if there is none."""
     weights = np.where(where, counts, 0)
-    total = weights.sum(-1, keepdims=True)
-    return (weights * np.where(where, values, 0.0)).sum(-1, keepdims=True) / np.maximum(total, 1)
+    total = _reduce(np.add, weights)
+    return _reduce(np.add, weights * np.where(where, values, 0.0)) / np.maximum(total, 1)
 
 
 def normalised(counts: npt.NDArray[np.int64], reward: Array, options: Grpo) -> Array:
@@ -94,14 +99,14 @@ def normalised(counts: npt.NDArray[np.int64], reward: Array, options: Grpo) -> A
     everywhere = np.ones(reward.shape[-1], dtype=bool)
     drawn = counts > 0
     centred = reward - _mean(counts, reward, everywhere)
-    high = np.where(drawn, centred, -np.inf).max(-1, keepdims=True)
-    low = np.where(drawn, centred, np.inf).min(-1, keepdims=True)
-    scale = np.maximum(1.0, np.abs(np.where(drawn, reward, 0.0)).max(-1, keepdims=True))
+    high = _reduce(np.maximum, np.where(drawn, centred, -np.inf))
+    low = _reduce(np.minimum, np.where(drawn, centred, np.inf))
+    scale = np.maximum(1.0, _reduce(np.maximum, np.abs(np.where(drawn, reward, 0.0))))
     spread = high - low > SAME * scale
     if not options.std:
         return np.where(spread, centred, 0.0)
-    size = counts.sum(-1, keepdims=True)
-    variance = (counts * centred**2).sum(-1, keepdims=True) / np.maximum(size - options.ddof, 1)
+    size = _reduce(np.add, counts)
+    variance = _reduce(np.add, counts * centred**2) / np.maximum(size - options.ddof, 1)
     return np.where(spread, centred, 0.0) / np.where(spread, np.sqrt(variance) + options.eps, 1.0)
 
 
@@ -138,7 +143,7 @@ def group_step(
     """The step of the logits per unit of eta that one group makes: `(1/N) sum_i A_i (e_{y_i} - pi)`, (..., m)."""
     advantage = advantages(log_p if log_b is None else log_b, correct, counts, shaping, options)
     pull = counts * np.where(counts > 0, advantage, 0.0)
-    return (pull - np.exp(log_p) * pull.sum(-1, keepdims=True)) / counts.sum(-1, keepdims=True)
+    return (pull - np.exp(log_p) * _reduce(np.add, pull)) / _reduce(np.add, counts)
 
 
 def _all_steps(
