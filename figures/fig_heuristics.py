@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from figures import style
 from figures.baselines import EXPERIMENTS, LABELS, Compared
 from figures.command import figure
-from rl.analysis.comparisons import contestants, difference, pass_at
+from rl.analysis.comparisons import compared_methods, difference, pass_at
 from rl.analysis.reads import Experiments
 
 READS = (Experiments(EXPERIMENTS),)
@@ -24,7 +24,7 @@ def frame(compared: Compared) -> pd.DataFrame:
     """Rows (experiment, method, k): the difference of Pass@k to GRPO with its interval, paired by seed."""
     rows = []
     for name, results in compared.items():
-        for method in (one for one in contestants(results) if one not in ("base", "grpo")):
+        for method in (one for one in compared_methods(results) if one not in ("base", "grpo")):
             for k in KS:
                 found = difference(results, method, "grpo", pass_at(k))
                 rows.append({"experiment": name, "method": method, "k": k, **found})

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.baselines import EXPERIMENTS, LABELS, Compared
 from figures.command import figure
-from rl.analysis.comparisons import common, contestants
+from rl.analysis.comparisons import common, compared_methods
 from rl.analysis.reads import Experiments
 from rl.analysis.results import ResultError
 
@@ -24,7 +24,7 @@ def frame(compared: Compared) -> pd.DataFrame:
     """Rows (experiment, method, step): Pass@1 and Pass@128 on validation problems, means over common seeds."""
     rows = []
     for name, results in compared.items():
-        methods = [method for method in contestants(results) if method != "base"]
+        methods = [method for method in compared_methods(results) if method != "base"]
         seeds = common(results, *methods)
         for method in methods:
             curves = []

@@ -1,4 +1,4 @@
-"""Every method on every task of the contest: its level, its difference to GRPO, and DS-GRPO's difference to it."""
+"""Every method on every task of the baseline comparison: its level, its difference to GRPO, and DS-GRPO's to it."""
 
 from __future__ import annotations
 

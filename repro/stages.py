@@ -30,7 +30,7 @@ COEFFICIENTS = ("countdown", "maze-perfect", "maze-looped")  # --full searches t
 # --full, at the scale cpu: all else that is committed. Stage, experiment, methods, seeds.
 FULL = (
     ("ablation", "countdown", f"ds-grpo@reward-mixed-groups,{OPTIONS_OF_DS}", "0,1,2"),
-    ("contest", "countdown", "maxrl,passk-training,darling", "0,1,2"),  # the strongest on mazes
+    ("baselines", "countdown", "maxrl,passk-training,darling", "0,1,2"),  # the strongest on mazes
     ("linear", "linear", "grpo,ds-grpo", "0,1,2"),
     ("maze-perfect", "maze-perfect", MATCHED, "0,1,2"),  # one answer
     ("maze-looped", "maze-looped", MATCHED, "0,1,2"),  # many answers

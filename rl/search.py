@@ -25,7 +25,7 @@ from rl.experiments import runs
 from rl.experiments.jobs import Job, run_jobs
 from rl.experiments.progress import ProgressReporter
 from rl.experiments.runs import Metrics
-from rl.experiments.trajectory import LAST_PART
+from rl.experiments.trajectory import LAST_PART, in_last_part
 
 SCORED = ("val/pass@1", "val/pass@1024")
 
@@ -100,7 +100,7 @@ def result(search: Search, trial: Trial, out: Path, failure: str | None) -> dict
 
 def score(curve: list[dict[str, Any]], steps: int) -> float:
     """The mean of what is scored, over the validations after the first four fifths of `steps`."""
-    last = [row for row in curve if row["step"] > steps - steps // LAST_PART]
+    last = [row for row in curve if in_last_part(row["step"], steps)]
     return sum(row[key] for row in last for key in SCORED) / (len(last) * len(SCORED))
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from rl.experiments import runs
 from rl.experiments.bases import base_folder
 from rl.experiments.config import ConfigError, Experiment, load
-from rl.experiments.identity import eval_key, is_done, source_key
+from rl.experiments.identity import eval_key, is_evaluated, source_key
 from rl.experiments.jobs import Job, run_jobs
 from rl.experiments.progress import ProgressReporter, duration
 from rl.experiments.yaml_loader import parse
@@ -46,7 +46,7 @@ def jobs_for(
         if not any(model.glob("*.safetensors")):
             return False
         key = eval_key(config.record(method), seed, runs.weights(model))
-        return is_done(folder, "heldout", key)
+        return is_evaluated(folder, "heldout", key)
 
     found = []
     for seed in seeds:

@@ -121,7 +121,7 @@ def by_seed(results: Results, method: str, seeds: Sequence[int], quantity: Quant
     return [quantity(runs[seed]) for seed in seeds]
 
 
-def contestants(results: Results, reference: str = "grpo") -> list[str]:
+def compared_methods(results: Results, reference: str = "grpo") -> list[str]:
     """The methods with `COMPARED_SEEDS` seeds in common with `reference`, or all of its seeds where it has fewer."""
     seeds = set(results.of(reference))
     wanted = min(COMPARED_SEEDS, len(seeds))

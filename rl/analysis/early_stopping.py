@@ -7,7 +7,7 @@ how much of a difference is due to that. The older `against_early_stopping` read
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from scipy.optimize import isotonic_regression
 
 from rl.analysis.comparisons import common, over_seeds
 from rl.analysis.results import ResultError, Results, Run
-from rl.experiments.trajectory import LAST_PART
+from rl.experiments.trajectory import in_last_part
 
 ROUNDING = 1e-9  # a plateau of an isotonic regression is level up to rounding
 
@@ -38,7 +38,7 @@ class Path:
     @property
     def endpoint(self) -> tuple[float, float]:
         """Pass@1 on the curve and Pass@k, both as means over the evaluations of the last fifth of the steps."""
-        last = self.step * LAST_PART > self.step[-1] * (LAST_PART - 1)
+        last = [in_last_part(step, self.step[-1]) for step in self.step]
         return float(self.pass1[last].mean()), float(self.passk[last].mean())
 
     def stopped(self, pass1: float) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def at_equal_pass1(results: Results, method: str, reference: str, k: int) -> dic
         (step, value), (other_step, other) = ours.stopped(target), theirs.stopped(target)
         return value - other, step, other_step
 
-    return _over_seeds(results, method, reference, k, compared)
+    return _over_seeds(_paths(results, method, reference, k), compared)
 
 
 def end_against_stopped(results: Results, method: str, reference: str, k: int) -> dict[str, Any]:
@@ -94,25 +94,23 @@ def end_against_stopped(results: Results, method: str, reference: str, k: int) -
         step, value = theirs.stopped(pass1)
         return passk - value, float(ours.step[-1]), step
 
-    paths = [
-        [path(results.of(one)[seed], k) for one in (method, reference)] for seed in common(results, method, reference)
-    ]
-    reached = sum(ours.endpoint[0] <= theirs.final for ours, theirs in paths)
-    return {**_over_seeds(results, method, reference, k, compared), "reached": reached}
+    pairs = _paths(results, method, reference, k)
+    reached = sum(ours.endpoint[0] <= theirs.final for ours, theirs in pairs)
+    return {**_over_seeds(pairs, compared), "reached": reached}
+
+
+def _paths(results: Results, method: str, reference: str, k: int) -> list[tuple[Path, Path]]:
+    """Those of both, for each common seed."""
+    ours, theirs = results.of(method), results.of(reference)
+    return [(path(ours[seed], k), path(theirs[seed], k)) for seed in common(results, method, reference)]
 
 
 def _over_seeds(
-    results: Results,
-    method: str,
-    reference: str,
-    k: int,
-    compared: Callable[[Path, Path], tuple[float, float, float]],
+    pairs: Sequence[tuple[Path, Path]], compared: Callable[[Path, Path], tuple[float, float, float]]
 ) -> dict[str, Any]:
-    seeds = common(results, method, reference)
-    found = [compared(path(results.of(method)[seed], k), path(results.of(reference)[seed], k)) for seed in seeds]
-    differences, steps, reference_steps = zip(*found)
+    differences, steps, reference_steps = zip(*(compared(*pair) for pair in pairs))
     means = {"step": float(np.mean(steps)), "reference_step": float(np.mean(reference_steps))}
-    return {**over_seeds(differences), "seeds": len(seeds), "differences": list(differences), **means}
+    return {**over_seeds(differences), "seeds": len(pairs), "differences": list(differences), **means}
 
 
 def early_stopped(trace: pd.DataFrame, pass1: float, quantity: str) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from rl.analysis.statistics import power_of_equality
 
 # docs/protocols/countdown-saturated.md
 MARGIN, POWER, FEWEST, MOST = 0.01, 0.9, 8, 16
-PAIRS = (("ds-grpo", "grpo"), ("ds-grpo", "entropy-bonus"), ("ds-grpo", "entropy-penalty"))
+PRIMARY = (("ds-grpo", "grpo"), ("ds-grpo", "entropy-bonus"), ("ds-grpo", "entropy-penalty"))
 KS = (1, 1024)
 
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         results = load(options.experiment, options.out)
         first = 0.0
-        for method, reference in PAIRS:
+        for method, reference in PRIMARY:
             for k in KS:
                 sd, seeds = spread(results, method, reference, k)
                 print(f"{method} − {reference}, Pass@{k}: sd {sd:.4f} over {seeds} seeds")

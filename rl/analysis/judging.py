@@ -17,8 +17,8 @@ from rl.analysis import across_tasks, protocol, verdicts
 from rl.analysis.claims import PATH, Claim, Claims, Measured, read
 from rl.analysis.comparisons import (
     common,
+    compared_methods,
     comparison,
-    contestants,
     correctness,
     difference,
     over_seeds,
@@ -163,7 +163,7 @@ def _all(claim: Claim, quantities: Mapping[str, Measured], results: Results) -> 
     if claim.kind == "above-all":
         references = [
             name
-            for name in contestants(results, claim.method)
+            for name in compared_methods(results, claim.method)
             if name not in ("base", "grpo") and not name.startswith(claim.method)
         ]
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from rl.analysis import per_prompt
 from rl.analysis.comparisons import Quantity, common, over_seeds
 from rl.analysis.early_stopping import at_equal_pass1, end_against_stopped, path
-from rl.analysis.endpoint import area_at_endpoint, at_endpoint
+from rl.analysis.endpoint import PRIMARY, area_at_endpoint, at_endpoint
 from rl.analysis.results import NotRun, ResultError, Results, load
 from rl.analysis.statistics import holm, pooled_interval, t_interval, t_test, tost, two_way_bootstrap
 
@@ -20,9 +20,8 @@ EXPERIMENT = "countdown-saturated"
 CONTROLS = {"countdown-saturated-lr3": "lr3", "countdown-saturated-16x32": "16x32"}
 """Experiments that differ in one setting, and the mark that their methods get beside those of the first."""
 REFERENCE = "grpo"
-PRIMARY = ("grpo", "ds-grpo", "entropy-bonus", "entropy-penalty")
 FIRST_LOOK = 4
-"""Seeds with every primary method before anything is compared: the protocol fixes their number from spread alone."""
+"""Seeds with every method of the primary comparisons before anything is compared: spread alone fixes their number."""
 QUANTITIES: dict[str, Quantity] = {f"pass@{k}": at_endpoint(k) for k in (1, 8, 128, 1024)}
 QUANTITIES["area@1024"] = area_at_endpoint(1024)
 PAIRS = {"ds-grpo@maxrl": ("ds-grpo", "maxrl"), "ds-grpo@f-grpo": ("ds-grpo", "f-grpo")}
@@ -38,7 +37,8 @@ def load_all(out: Path | None) -> Results:
     Raises NotRun before `FIRST_LOOK` seeds are whole.
     """
     results = load(EXPERIMENT, out)
-    seeds = [{run.seed for run in results.runs if run.method == method} for method in PRIMARY]
+    primary = {method for pair in PRIMARY for method in pair}
+    seeds = [{run.seed for run in results.runs if run.method == method} for method in primary]
     whole = len(set.intersection(*seeds))
     if whole < FIRST_LOOK:
         raise NotRun(f"{EXPERIMENT}: {whole} seeds are whole; the protocol's first look is after {FIRST_LOOK}")

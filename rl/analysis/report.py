@@ -14,8 +14,8 @@ Written by `python -m rl.report` from `results/claims.json`; do not edit. Confid
 a second-hand summary. The paper's full text was not available, so the wording of each claim is ours. Each difference
 has its 95% confidence interval over seeds; each seed has its own base model. The primary endpoints are the differences
 ds-grpo − grpo at the last step on held-out problems: Pass@1 and Pass@1024 on Countdown and mazes, Pass@1 and Pass@64 on
-linear equations. They were preregistered before the first DS run of their experiment, in
-`docs/protocols/`. On Countdown trained to saturation the endpoint is the mean over the last fifth of the steps.
+linear equations. They were preregistered before the first DS run of their experiment, in `docs/protocols/`. On
+Countdown trained to saturation the endpoint is the mean over the last fifth of the steps.
 """
 
 RULES = """## Verdicts

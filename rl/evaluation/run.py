@@ -30,7 +30,7 @@ from rl.evaluation.sampled import Sampling, complete
 from rl.evaluation.vllm_engine import need_vllm
 from rl.experiments import runs
 from rl.experiments.config import ConfigError, EvalConfig, Experiment
-from rl.experiments.identity import eval_key, is_done
+from rl.experiments.identity import eval_key, is_evaluated
 from rl.experiments.runs import RunError
 from rl.models.from_scratch import base_model
 from rl.models.pretrained import SAFELY, load_tokenizer, render_prompts
@@ -211,9 +211,9 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
         record = config.record()
     with runs.locked(folder):
         key = eval_key(record, options.seed, runs.weights(model))
-        if is_done(folder, options.split, key):
+        if is_evaluated(folder, options.split, key):
             return f"{folder}: {options.split} is evaluated already"
-        if is_done(place := _place(shelf, options.split, key), options.split, key):
+        if is_evaluated(place := _place(shelf, options.split, key), options.split, key):
             _set_aside(folder, options.split, shelf)
             runs.move(_files(place, options.split), folder)
             return f"{folder}: {options.split} was evaluated so before; that lay in {place}, and is here again"

@@ -54,7 +54,7 @@ def source_key(config: Experiment, name: str) -> str:
     return code_key(["rl.training.run"], config.task.name, config.method(name))
 
 
-def is_done(folder: Path, split: str, key: str) -> bool:
+def is_evaluated(folder: Path, split: str, key: str) -> bool:
     """Whether `folder` holds this very evaluation, `key` being its `eval_key`."""
     found = runs.read_json(folder / f"eval-{split}.json")
     return found.get("key") == key and (folder / f"eval-{split}.parquet").is_file()

@@ -12,14 +12,18 @@ import pandas as pd
 
 from repro.files import replacing
 
-LAST_PART = 5  # the endpoint is the mean over the evaluations in the last fifth of the steps
+LAST_PART = 5  # endpoints and scores are means over the evaluations in the last fifth of the steps
 TABLE = "heldout-steps.parquet"
+
+
+def in_last_part(step: float, steps: float) -> bool:
+    """Whether an evaluation at `step` of `steps` counts for the endpoint."""
+    return step > steps - steps // LAST_PART
 
 
 def endpoint_steps(steps: int, every: int) -> list[int]:
     """The steps whose evaluations make the endpoint: the multiples of `every` in the last fifth, and the last step."""
-    first = steps - steps // LAST_PART
-    return sorted({*range(first - first % every + every, steps + 1, every), steps})
+    return sorted({*(step for step in range(0, steps + 1, every) if in_last_part(step, steps)), steps})
 
 
 def keep(folder: Path, step: int, problems: pd.DataFrame) -> None:

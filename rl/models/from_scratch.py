@@ -142,8 +142,7 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     started = time.time()
     torch.manual_seed(seed)
     task = tasks.get(config.task.name)
-    if task.from_scratch is None:
-        raise ValueError(f"base: no model can be made from scratch for {config.task.name}; use base.checkpoint")
+    assert task.from_scratch is not None  # `rl.experiments.config` refuses such settings
     tokenizer = make_tokenizer(task.from_scratch.vocabulary(config.task))
     on_gpu = config.scale != "cpu" and torch.cuda.is_available()
     # At the cpu scale each core has a run of its own; a GPU would stand idle while one core enumerates.

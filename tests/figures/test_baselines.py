@@ -12,7 +12,7 @@ from recorded import write_run
 
 from figures import fig_heuristics, fig_pareto, tab_gamma, tab_heuristics, tab_prediction
 from figures.baselines import EXPERIMENTS
-from rl.analysis.comparisons import contestants
+from rl.analysis.comparisons import compared_methods
 from rl.analysis.reads import Experiments, Place
 from rl.analysis.results import ResultError, Results
 
@@ -95,7 +95,7 @@ def test_gamma_stands_beside_what_it_did() -> None:
 def test_a_method_with_fewer_seeds_stands_in_the_table_alone(out: Path) -> None:
     write_run(out, "ucpo", 0, np.full(30, 0.4), "maze-perfect")
     found = load_all(out)
-    assert "ucpo" not in contestants(found["maze-perfect"])
+    assert "ucpo" not in compared_methods(found["maze-perfect"])
     assert "ucpo" not in set(fig_heuristics.frame(found)["method"])
     traces = fig_pareto.frame(found)
     assert set(traces[traces["experiment"] == "maze-perfect"]["seeds"]) == {3}
@@ -106,4 +106,4 @@ def test_a_method_with_fewer_seeds_stands_in_the_table_alone(out: Path) -> None:
 def test_with_one_seed_of_all_every_method_is_drawn(tmp_path: Path) -> None:
     for method, mean in METHODS.items():
         write_run(tmp_path, method, 0, np.full(30, mean), "maze-perfect")
-    assert set(contestants(load_all(tmp_path)["maze-perfect"])) == set(METHODS)
+    assert set(compared_methods(load_all(tmp_path)["maze-perfect"])) == set(METHODS)

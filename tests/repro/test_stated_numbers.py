@@ -77,3 +77,17 @@ def test_every_certificate_of_the_record_is_as_it_should_be() -> None:
     assert found["certificates"]
     assert all(one["proved"] != one["control"] for one in found["certificates"])
     assert any(one["control"] for one in found["certificates"])
+
+
+def test_the_first_screen_says_what_the_claims_say() -> None:
+    """About a third of what GRPO loses at Pass@1024 comes back; at Pass@1 nothing is significant."""
+    claims = {one["id"]: one for one in json.loads((ROOT / "results" / "claims.json").read_text())["claims"]}
+
+    def found(claim: str, quantity: str) -> dict[str, Any]:
+        [one] = [one for one in claims[claim]["estimates"] if one["quantity"] == quantity]
+        return dict(one)
+
+    assert "about a third of the Pass@1024 that GRPO loses" in (ROOT / "README.md").read_text(encoding="utf-8")
+    share = found("countdown-ds-grpo", "pass@1024")["mean"] / -found("countdown-collapse", "pass@1024")["mean"]
+    assert abs(share - 1 / 3) < 0.05
+    assert found("countdown-ds-grpo", "pass@1")["status"] not in ("higher", "lower")

@@ -138,7 +138,7 @@ def test_a_method_without_candidates_is_refused_and_nothing_is_written(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["maze-perfect", "maze-looped"])
-def test_methods_that_the_contest_leaves_out_would_be_grpo_there(name: str) -> None:
+def test_methods_that_the_comparison_leaves_out_would_be_grpo_there(name: str) -> None:
     """One update per batch: no ratio to clip. No prompt twice: no answer was given to it before."""
     experiment = config.load(ROOT / "rl" / "experiments" / "cpu" / f"{name}.yaml")
     train = experiment.train

@@ -1,38 +1,24 @@
 """Exact evaluation against plain forward passes, one string at a time, and against sampling."""
 
+import dataclasses
 import math
 from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import small_base
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_base import TASK
 
 from differential_smoothing import passk
 from rl.evaluation import diversity, exact
 from rl.models import from_scratch
 from rl.tasks import countdown
 
-TASK = countdown.CountdownConfig(
-    numbers=3, max_number=6, max_target=12, problems=250, validation=20, heldout=30, seed=0
-)
-BASE = from_scratch.BaseConfig(
-    layers=2,
-    width=32,
-    heads=2,
-    feedforward=64,
-    steps=80,
-    batch=64,
-    matrix_learning_rate=0.02,
-    learning_rate=1e-2,
-    warmup=5,
-    weight_decay=0.01,
-    skew=1.0,
-    effort={"+": 0, "*": 1, "-": 1, "/": 2, "(": 1, "descent": 0.5},
-    mistakes=0.0,
-)
+BASE = dataclasses.replace(small_base.BASE, layers=2, steps=80)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import small_base
 import torch
 
 from repro.manifest import ROOT
@@ -19,20 +20,8 @@ from rl.tasks import maze
 CONFIG = maze.MazeConfig(
     rows=3, columns=4, loops=3, min_path=3, limit=11, max_solutions=64, problems=260, validation=20, heldout=40, seed=0
 )
-MISLED = from_scratch.BaseConfig(
-    layers=1,
-    width=32,
-    heads=2,
-    feedforward=64,
-    steps=10,
-    batch=8,
-    matrix_learning_rate=0.02,
-    learning_rate=1e-3,
-    warmup=1,
-    weight_decay=0.0,
-    skew=0.0,
-    effort={"move": 0.25, "turn": 0.5, "R": 0.0, "D": 0.1, "L": 0.2, "U": 0.3},
-    mistakes=0.8,
+MISLED = dataclasses.replace(
+    small_base.BASE, skew=0.0, effort={"move": 0.25, "turn": 0.5, "R": 0.0, "D": 0.1, "L": 0.2, "U": 0.3}, mistakes=0.8
 )
 STEPS = {"U": (-1, 0), "D": (1, 0), "L": (0, -1), "R": (0, 1)}
 
