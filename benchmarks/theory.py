@@ -1,4 +1,4 @@
-"""`python -m benchmarks.theory`: instances per second of T4's stationarity check, vectorised and as a loop.
+"""`python -m benchmarks.theory`: instances per second of T4's stationarity check, vectorized and as a loop.
 
 Both draw the same instances, compute DS's closed form and its first-order residual, and must agree.
 """
@@ -19,7 +19,7 @@ from theory.policies import Array
 AGREE = 1e-12  # both residuals are rounding errors, relative to the terms of the sum
 
 
-def vectorised(found: Instances) -> Array:
+def vectorized(found: Instances) -> Array:
     """The relative residual of each instance, (b,), a batch at a time: what `theory.verify` runs."""
     log_p, reward, gamma = problem("DS", found)
     return stationarity(log_p, found.log_p0, reward, found.beta, gamma)
@@ -46,7 +46,7 @@ def loop(found: Instances) -> Array:
 
 def rate(instances: int, seed: int) -> tuple[float, float]:
     """Instances per second of both; RuntimeError if either finds a residual that is not zero to rounding."""
-    seconds = {vectorised: 0.0, loop: 0.0}
+    seconds = {vectorized: 0.0, loop: 0.0}
     for found in random_instances(np.random.default_rng(seed), instances):
         for function in seconds:
             started = time.perf_counter()
@@ -54,7 +54,7 @@ def rate(instances: int, seed: int) -> tuple[float, float]:
             seconds[function] += time.perf_counter() - started
             if not worst <= AGREE:
                 raise RuntimeError(f"{function.__name__}: residual {worst:.1e} above {AGREE}")
-    return instances / seconds[vectorised], instances / seconds[loop]
+    return instances / seconds[vectorized], instances / seconds[loop]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.exit(2, f"{parser.prog}: --instances must be at least 1 and --seed at least 0\n")
     fast, slow = rate(options.instances, options.seed)
     print(f"T4, stationarity of DS's closed form on {options.instances:,} instances, one core")
-    print(f"  vectorised (NumPy)  {fast:>12,.0f} instances/s")
+    print(f"  vectorized (NumPy)  {fast:>12,.0f} instances/s")
     print(f"  plain Python loop   {slow:>12,.0f} instances/s")
     print(f"  ratio               {fast / slow:>12.1f}")
     return 0

@@ -19,7 +19,7 @@ from rl.analysis import tables
 from rl.analysis.results import ResultError, Run, read_run
 from rl.analysis.tables import Key, Stored
 
-EXHIBIT_SUFFIXES = (".pdf", ".png", ".csv", ".md", ".tex")
+FIGURE_SUFFIXES = (".pdf", ".png", ".csv", ".md", ".tex")
 
 
 def copies(out: Path, root: Path = ROOT) -> list[tuple[Path, Path]]:
@@ -34,7 +34,7 @@ def copies(out: Path, root: Path = ROOT) -> list[tuple[Path, Path]]:
         on_gpu = "gpu" in json.loads(bench.read_text(encoding="utf-8")).get("manifest", {}).get("hardware", {})
         found.append((bench, root / "results" / ("gpu" if on_gpu else "cpu") / "bench" / bench.name))
     for source in sorted((out / "figures").glob("*")):
-        if source.suffix in EXHIBIT_SUFFIXES:
+        if source.suffix in FIGURE_SUFFIXES:
             found.append((source, root / "figures" / "out" / source.name))
     for source, target in ((out / "claims.json", root / "results"), (out / "REPRODUCTION.md", root)):
         if source.is_file():

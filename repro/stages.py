@@ -64,7 +64,7 @@ def _shared(pipeline: Pipeline) -> tuple[str, ...]:
 def theory(pipeline: Pipeline) -> list[Stage]:
     """Every theorem against an oracle that does not know it; the data behind the theory's figures."""
     verify = ("theory.verify", "--instances", "10000" if pipeline.quick else "100000", *_shared(pipeline))
-    tables = ("theory.exhibits", "--out", str(pipeline.out))
+    tables = ("theory.tables", "--out", str(pipeline.out))
     return [
         Stage("theory", "every theorem against its oracle", verify, writes=[pipeline.out / "theory" / "verify.json"]),
         Stage("curves", "the data behind the theory's figures", tables, reads=["theory"]),

@@ -1,6 +1,6 @@
 """`python -m rl.plan --scale paper`: every run of a scale, what it would cost, and what this machine lacks for it.
 
-The cost is an ESTIMATE, from parameters P, tokens and two assumed utilisations, nothing measured:
+The cost is an ESTIMATE, from parameters P, tokens and two assumed utilizations, nothing measured:
 
 - memory of a GPU: trained in full, P × (4 weights + 4 gradients + 8 Adam) bytes in float32, sharded over the GPUs; with
   LoRA 2 P bytes, sharded, the adapter being neglected; besides 2 P for vLLM's own copy and RESERVE for activations

@@ -182,37 +182,37 @@ def literal_witness(log_p0: Array, correct: Mask, log_ent: Array, where: Boundar
     return np.where(where.meets, np.where(above > 0, above, reward), np.nan), where.s_plus
 
 
-# ── T6: the self-centred form, which always holds for reverse KL ────────────────────────────────────────────────
+# ── T6: the self-centered form, which always holds for reverse KL ────────────────────────────────────────────────
 
 
-def centred_log_odds(log_p0: Array, correct: Mask, s: Strength) -> Array:
-    """Log-odds of self-centred DS (gamma_n = 0) without e^{1/beta}: log odds0 − KL(q_s‖pi0_K), where KL is least."""
+def centered_log_odds(log_p0: Array, correct: Mask, s: Strength) -> Array:
+    """Log-odds of self-centered DS (gamma_n = 0) without e^{1/beta}: log odds0 − KL(q_s‖pi0_K), where KL is least."""
     kappa = measures.kl(tilt(log_p0, correct, s), policies.conditional(log_p0, correct))
     return np.asarray(policies.log_odds(log_p0, correct) - kappa)
 
 
-def centred_witness(log_p0: Array, correct: Mask, log_ent: Array, s: Strength) -> Array:
-    """1/beta' ≥ 0 of the self-centred DS policy (tilt s) that meets T6: match C_ent, or stay where KL is least (0)."""
-    above = policies.log_odds(log_ent, correct) - centred_log_odds(log_p0, correct, s)
+def centered_witness(log_p0: Array, correct: Mask, log_ent: Array, s: Strength) -> Array:
+    """1/beta' ≥ 0 of the self-centered DS policy (tilt s) that meets T6: match C_ent, or stay where KL is least (0)."""
+    above = policies.log_odds(log_ent, correct) - centered_log_odds(log_p0, correct, s)
     return np.asarray(np.maximum(above, 0.0))
 
 
-def centred_policy(log_p0: Array, correct: Mask, inverse_beta: Strength, s: Strength) -> Array:
-    """Self-centred DS (gamma_n = 0) by tilt and 1/beta, so that beta = ∞ is allowed; else `policies.ds_centered`."""
-    odds = centred_log_odds(log_p0, correct, s) + inverse_beta
+def centered_policy(log_p0: Array, correct: Mask, inverse_beta: Strength, s: Strength) -> Array:
+    """Self-centered DS (gamma_n = 0) by tilt and 1/beta, so that beta = ∞ is allowed; else `policies.ds_centered`."""
+    odds = centered_log_odds(log_p0, correct, s) + inverse_beta
     return compose(odds, tilt(log_p0, correct, s), policies.conditional(log_p0, ~correct))
 
 
-def renyi_centred_policy(log_p0: Array, correct: Mask, log_ent: Array, s: Strength, alpha: float) -> Array:
-    """T6's repair for Rényi alpha > 1 and chi-squared (alpha = 2): centred by e^{−D_alpha(q_s‖pi0_K)}."""
+def renyi_centered_policy(log_p0: Array, correct: Mask, log_ent: Array, s: Strength, alpha: float) -> Array:
+    """T6's repair for Rényi alpha > 1 and chi-squared (alpha = 2): centered by e^{−D_alpha(q_s‖pi0_K)}."""
     on_correct, base = tilt(log_p0, correct, s), policies.conditional(log_p0, correct)
     least = policies.log_odds(log_p0, correct) - measures.renyi(on_correct, base, alpha=alpha)
     odds = np.maximum(policies.log_odds(log_ent, correct), least)
     return compose(odds, on_correct, policies.conditional(log_p0, ~correct))
 
 
-def base_centred_log_odds(log_p0: Array, correct: Mask, s: Strength) -> Array:
-    """As `centred_log_odds`, but centred by the *base's* mean of log pi0 on K: larger, so that T6 can fail."""
+def base_centered_log_odds(log_p0: Array, correct: Mask, s: Strength) -> Array:
+    """As `centered_log_odds`, but centered by the *base's* mean of log pi0 on K: larger, so that T6 can fail."""
     mean = policies.expected(policies.conditional(log_p0, correct), log_p0)
     return np.asarray(log_z(log_p0, correct, s) + (1 - np.asarray(s)) * mean - policies.log_mass(log_p0, ~correct))
 

@@ -1,7 +1,7 @@
 """T13. What the DS term does to success p to first order: how much p changes by the term's own mean step.
 
 With q and r the conditionals on K and I, `S_K = Σ q²`, `S_I = Σ r²`, ℓ = −log pi on K (mean ℓ̄ under q, ℓ̃ under
-q²/S_K), m = −log pi on I likewise, the uncentred term changes p, per unit of eta, by
+q²/S_K), m = −log pi on I likewise, the uncentered term changes p, per unit of eta, by
 
     gamma_p p²(1−p) [S_K (ℓ̃ − p ℓ̄) + (1−p) S_I ℓ̄] + gamma_n p(1−p)² [S_I (m̃ − (1−p) m̄) + p S_K m̄].
 
@@ -43,7 +43,7 @@ def moments(log_p: Array, mask: Mask) -> Moments:
 
 
 def effect(log_p: Array, correct: Mask, gamma_p: Strength, gamma_n: Strength = 0.0) -> Array:
-    """T13: change of p per unit of eta by the uncentred DS term (advantage form), (...,). ValueError for gammas < 0."""
+    """T13: change of p per unit of eta by the uncentered DS term (advantage form), (...,). ValueError for gamma < 0."""
     on_correct, on_incorrect = check_strength("gamma_p", gamma_p), check_strength("gamma_n", gamma_n)
     k, i = moments(log_p, correct), moments(log_p, ~correct)
     p, miss = np.exp(k.log_mass), np.exp(i.log_mass)
@@ -54,8 +54,8 @@ def effect(log_p: Array, correct: Mask, gamma_p: Strength, gamma_n: Strength = 0
     return np.asarray(on_correct * smooth + on_incorrect * sharpen)
 
 
-def centred_effect(log_p: Array, correct: Mask, size: int, gamma_p: Strength) -> Array:
-    """T13: the same for the self-centred term in groups of N = size, (...,); never above 0.
+def centered_effect(log_p: Array, correct: Mask, size: int, gamma_p: Strength) -> Array:
+    """T13: the same for the self-centered term in groups of N = size, (...,); never above 0.
 
     `−gamma_p κ p(1−p) Cov_q(q, log q)`, with `κ = (N p − 1 + (1−p)^N)/N`, T10's share of pairs.
     """

@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 def reward(log_p: Array, correct: Mask, shaping: Shaping) -> Array:
     """The reward R of each trajectory, (..., m), with b = the current policy log_p (..., m)."""
     log_b = log_p
-    if shaping.centred:
+    if shaping.centered:
         means = [policies.expected(policies.conditional(log_p, part), log_p)[..., None] for part in (correct, ~correct)]
         log_b = log_p - np.where(correct, means[0], means[1])
     return correct + shaping.term(log_b, correct)
@@ -37,13 +37,13 @@ def field(theta: Array, correct: Mask, shaping: Shaping, natural: bool = False) 
 
 
 def potential(theta: Array, correct: Mask, shaping: Shaping) -> Array:
-    """T3.4: the function of the logits whose gradient is the (uncentred, plain) flow; shape of the batch.
+    """T3.4: the function of the logits whose gradient is the (uncentered, plain) flow; shape of the batch.
 
     `sum_K [pi - c_K (pi log pi - pi)] - c_I sum_I (pi log pi - pi)`; DS has c_K = gamma_p, c_I = -gamma_n. Complex
-    logits are allowed (for differentiation by a complex step). ValueError for a centred shaping, which is no gradient.
+    logits are allowed (for differentiation by a complex step). ValueError for a centered shaping, which is no gradient.
     """
-    if shaping.centred:
-        raise ValueError("centred=True: the self-centred flow is no gradient, it has no potential")
+    if shaping.centered:
+        raise ValueError("centered=True: the self-centered flow is no gradient, it has no potential")
     shifted = theta - theta.real.max(-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     p = np.exp(log_p)
@@ -89,11 +89,11 @@ def integrate(
 def limit(log_p0: Array, correct: Mask, shaping: Shaping) -> Array:
     """T3.2-4: where the plain flow ends, as probabilities (..., m), for vanilla, an entropy bonus and DS.
 
-    ValueError for what the theorem does not settle (penalty: see `penalty_threshold`; centred or other shapings).
+    ValueError for what the theorem does not settle (penalty: see `penalty_threshold`; centered or other shapings).
     """
     on_correct, on_incorrect = (np.asarray(c, dtype=np.float64) for c in (shaping.on_correct, shaping.on_incorrect))
-    if shaping.centred:
-        raise ValueError("centred=True: T3 states the limit of the plain flow without centring")
+    if shaping.centered:
+        raise ValueError("centered=True: T3 states the limit of the plain flow without centering")
     if np.all(on_correct == 0) and np.all(on_incorrect == 0):
         best = np.where(correct, log_p0, -np.inf)
         winners = best == best.max(-1, keepdims=True)
@@ -137,7 +137,7 @@ def natural_conditionals(log_p0: Array, correct: Mask, shaping: Shaping, t: npt.
     """T3.6: the natural flow's conditionals at time t (scalar): log pi_K(y) on K and log pi_I(w) on I, (..., m).
 
     Log-ratios within a class are multiplied by `exp(-c t)`, c the class's coefficient: DS shrinks them on K, spreads
-    them on I; vanilla keeps them. Centring changes nothing within a class.
+    them on I; vanilla keeps them. Centering changes nothing within a class.
     """
     coefficient = np.where(
         correct, *(np.asarray(c, dtype=np.float64)[..., np.newaxis] for c in (shaping.on_correct, shaping.on_incorrect))

@@ -68,7 +68,7 @@ def min_entropy(log_q: Array, support: Mask | None = None) -> Array:
 # The family over which the theorems speak of "diversity"; the arguments are log pi_K and the mask of K.
 DIVERSITIES: dict[str, Diversity] = {
     "Gini-Simpson": gini_simpson,
-    "normalised-variance complement": normalized_variance_complement,
+    "normalized-variance complement": normalized_variance_complement,
     "Shannon entropy": shannon_entropy,
     "Hill 0": partial(hill, order=0),
     "Hill 1/2": partial(hill, order=0.5),

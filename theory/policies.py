@@ -1,7 +1,7 @@
-"""T4. Tabular policies and the closed forms of their KL-regularised optima, in log space.
+"""T4. Tabular policies and the closed forms of their KL-regularized optima, in log space.
 
 The last axis runs over trajectories (m); leading axes are a batch over which the strengths (beta, gamma) broadcast.
-Log-policies are natural logarithms (nats). Every closed form maximises E_pi[R] − beta KL(pi‖pi0).
+Log-policies are natural logarithms (nats). Every closed form maximizes E_pi[R] − beta KL(pi‖pi0).
 """
 
 from __future__ import annotations
@@ -123,19 +123,19 @@ def ds(log_p0: Array, correct: Mask, beta: Strength, gamma_p: Strength, gamma_n:
 
 
 def ds_centered(log_p0: Array, correct: Mask, beta: Strength, gamma_p: Strength, gamma_n: Strength = 0.0) -> Array:
-    """T6: the fixed point of self-centred differential smoothing.
+    """T6: the fixed point of self-centered differential smoothing.
 
     Rewards r − gamma_p (log pi0 − E_{pi_K} log pi0) on K, r + gamma_n (log pi0 − E_{pi_I} log pi0) on I, the means
-    under the policy itself and held constant. The conditionals are those of `ds`; the centre changes the odds.
+    under the policy itself and held constant. The conditionals are those of `ds`; the center changes the odds.
     """
     mask = check_correct(correct, log_p0.shape[-1])
     b = check_strength("beta", beta, positive=True)[..., None]
     p = check_strength("gamma_p", gamma_p)[..., None] / b
     n = check_strength("gamma_n", gamma_n)[..., None] / b
     smooth = ds(log_p0, mask, beta, gamma_p, gamma_n)
-    centre = [expected(conditional(smooth, part), log_p0)[..., None] for part in (mask, ~mask)]
-    on_correct = log_p0 - p * (log_p0 - centre[0]) + 1 / b
-    on_incorrect = log_p0 + n * (log_p0 - centre[1])
+    center = [expected(conditional(smooth, part), log_p0)[..., None] for part in (mask, ~mask)]
+    on_correct = log_p0 - p * (log_p0 - center[0]) + 1 / b
+    on_incorrect = log_p0 + n * (log_p0 - center[1])
     return log_normalize(np.where(mask, on_correct, on_incorrect))
 
 
@@ -165,5 +165,5 @@ def expected(log_p: Array, values: Array) -> Array:
 
 
 def objective(log_p: Array, log_p0: Array, reward: Array, beta: Strength) -> Array:
-    """E_pi[reward] − beta KL(pi‖pi0), shape (...,): what the closed forms maximise."""
+    """E_pi[reward] − beta KL(pi‖pi0), shape (...,): what the closed forms maximize."""
     return np.asarray(expected(log_p, reward) - np.asarray(beta) * expected(log_p, log_p - log_p0))

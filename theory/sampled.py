@@ -32,7 +32,7 @@ SAME = 1e-12
 class Grpo:
     """How advantages come from rewards.
 
-    place: the shaping is added to the reward before centring and std (Eq. 4), or to the advantage (Eq. 6). std: divide
+    place: the shaping is added to the reward before centering and std (Eq. 4), or to the advantage (Eq. 6). std: divide
     by the group's std, with this ddof (0 population, 1 sample) and `+ eps`; a group without spread gives 0.
     drop_uniform: groups that are all correct or all incorrect make no step at all (else their shaping stays).
     """
@@ -94,20 +94,20 @@ def _mean(counts: npt.NDArray[np.int64], values: Array, where: Mask) -> Array:
     return _reduce(np.add, weights * np.where(where, values, 0.0)) / np.maximum(total, 1)
 
 
-def normalised(counts: npt.NDArray[np.int64], reward: Array, options: Grpo) -> Array:
+def normalized(counts: npt.NDArray[np.int64], reward: Array, options: Grpo) -> Array:
     """GRPO's advantages by trajectory, (..., m), for rewards (..., m); only entries with counts > 0 mean anything."""
     everywhere = np.ones(reward.shape[-1], dtype=bool)
     drawn = counts > 0
-    centred = reward - _mean(counts, reward, everywhere)
-    high = _reduce(np.maximum, np.where(drawn, centred, -np.inf))
-    low = _reduce(np.minimum, np.where(drawn, centred, np.inf))
+    centered = reward - _mean(counts, reward, everywhere)
+    high = _reduce(np.maximum, np.where(drawn, centered, -np.inf))
+    low = _reduce(np.minimum, np.where(drawn, centered, np.inf))
     scale = np.maximum(1.0, _reduce(np.maximum, np.abs(np.where(drawn, reward, 0.0))))
     spread = high - low > SAME * scale
     if not options.std:
-        return np.where(spread, centred, 0.0)
+        return np.where(spread, centered, 0.0)
     size = _reduce(np.add, counts)
-    variance = _reduce(np.add, counts * centred**2) / np.maximum(size - options.ddof, 1)
-    return np.where(spread, centred, 0.0) / np.where(spread, np.sqrt(variance) + options.eps, 1.0)
+    variance = _reduce(np.add, counts * centered**2) / np.maximum(size - options.ddof, 1)
+    return np.where(spread, centered, 0.0) / np.where(spread, np.sqrt(variance) + options.eps, 1.0)
 
 
 def advantages(
@@ -117,15 +117,15 @@ def advantages(
 
     log_b: log-probabilities (..., m) that the shaping uses (previous policy or base). counts: (..., m).
     """
-    if shaping.centred:
+    if shaping.centered:
         means = [_mean(counts, log_b, where) for where in (correct, ~correct)]
         log_b = log_b - np.where(correct, means[0], means[1])
     term = shaping.term(log_b, correct)
     reward = correct.astype(np.float64)
     if options.place == "reward":
-        result = normalised(counts, reward + term, options)
+        result = normalized(counts, reward + term, options)
     else:
-        result = normalised(counts, np.broadcast_to(reward, term.shape), options) + term
+        result = normalized(counts, np.broadcast_to(reward, term.shape), options) + term
     if options.drop_uniform:
         k = np.where(correct, counts, 0).sum(-1, keepdims=True)
         result = np.where((k > 0) & (k < counts.sum(-1, keepdims=True)), result, 0.0)
@@ -192,8 +192,8 @@ def step_moments(
     return mean, square - np.outer(mean, mean)
 
 
-def centred_ds_part(log_p: Array, correct: Mask, size: int, gamma_p: float) -> Array:
-    """T10: expected DS part of the self-centred step per unit of eta (gamma_n = 0, advantage form), (m,), closed form.
+def centered_ds_part(log_p: Array, correct: Mask, size: int, gamma_p: float) -> Array:
+    """T10: expected DS part of the self-centered step per unit of eta (gamma_n = 0, advantage form), (m,), closed form.
 
     `-gamma_p (N C - 1 + (1-C)^N) / N * q_y (log q_y - E_q log q)` on K, with q = pi_K; 0 on I. Raises ValueError where
     C = 0, and with it q, has no meaning.

@@ -20,15 +20,15 @@ Array = npt.NDArray[np.float64]
 class Shaping:
     """on_correct, on_incorrect: coefficients of `-log b`, scalars or arrays that broadcast over batches.
 
-    centred: subtract from log b its mean over the policy's (or the group's) own correct trajectories; incorrect alike.
+    centered: subtract from log b its mean over the policy's (or the group's) own correct trajectories; incorrect alike.
     """
 
     on_correct: Strength = 0.0
     on_incorrect: Strength = 0.0
-    centred: bool = False
+    centered: bool = False
 
     def term(self, log_b: Array, correct: npt.NDArray[np.bool_]) -> Array:
-        """What is added to the reward, (..., m); log_b (..., m) is already centred if it is to be."""
+        """What is added to the reward, (..., m); log_b (..., m) is already centered if it is to be."""
         correct_part = np.asarray(self.on_correct, dtype=np.float64)[..., np.newaxis]
         incorrect_part = np.asarray(self.on_incorrect, dtype=np.float64)[..., np.newaxis]
         return -np.where(correct, correct_part, incorrect_part) * log_b
@@ -50,6 +50,6 @@ def ds(gamma_p: Strength, gamma_n: Strength = 0.0) -> Shaping:
     return Shaping(check_strength("gamma_p", gamma_p), -check_strength("gamma_n", gamma_n))
 
 
-def ds_centred(gamma_p: Strength, gamma_n: Strength = 0.0) -> Shaping:
-    """Self-centred DS: log b minus its mean over K (over I for the incorrect), the mean held constant."""
-    return Shaping(check_strength("gamma_p", gamma_p), -check_strength("gamma_n", gamma_n), centred=True)
+def ds_centered(gamma_p: Strength, gamma_n: Strength = 0.0) -> Shaping:
+    """Self-centered DS: log b minus its mean over K (over I for the incorrect), the mean held constant."""
+    return Shaping(check_strength("gamma_p", gamma_p), -check_strength("gamma_n", gamma_n), centered=True)

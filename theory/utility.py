@@ -86,7 +86,7 @@ def flow(
 def limit(solves: npt.ArrayLike, advantages: Advantages, gamma_p: Strength = 0.0, tolerance: float = 1e-6) -> Array:
     """Where the flow of a method with falling w_N (and DS with gamma_n = 0) ends from any base: log-policy (..., m).
 
-    The maximiser of the concave `potential` on the simplex, by exponentiated gradient with a step that halves where the
+    The maximizer of the concave `potential` on the simplex, by exponentiated gradient with a step that halves where the
     potential would fall; `optimality_gap` bounds what is missing. Its p_x are unique; with gamma_p > 0 so is the policy
     wherever a > 0. ValueError where w_N is not known to fall; RuntimeError if the gap stays above `tolerance`.
     """

@@ -21,9 +21,9 @@ from typing import Any, NoReturn
 
 from repro.files import write_json
 from repro.manifest import manifest
-from theory import theorems, verdicts
+from theory import checking, theorems
+from theory.checking import CheckResult, Part, PartResult
 from theory.checks.base import Outcome
-from theory.verdicts import Finding, Part, Verdict
 
 INSTANCES = 100_000
 WIDTH = 118
@@ -55,30 +55,30 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(work: list[Part], seed: int, jobs: int) -> Iterator[Finding]:
-    """Run the parts in `jobs` processes (in this one if jobs is 1); yield the findings as they come."""
+def run_all(work: list[Part], seed: int, jobs: int) -> Iterator[PartResult]:
+    """Run the parts in `jobs` processes (in this one if jobs is 1); yield the results as they come."""
     if jobs == 1:
-        yield from (verdicts.run(part, seed) for part in work)
+        yield from (checking.run(part, seed) for part in work)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(verdicts.run, part, seed) for part in work]
+        waiting = [pool.submit(checking.run, part, seed) for part in work]
         yield from (done.result() for done in as_completed(waiting))
 
 
-def collect(names: list[str], instances: int, seed: int, jobs: int) -> list[Verdict]:
-    """The verdict on each of `names`, telling on stderr as each theorem is finished."""
-    work = verdicts.parts(names, instances)
+def collect(names: list[str], instances: int, seed: int, jobs: int) -> list[CheckResult]:
+    """The result of each of `names`, telling on stderr as each theorem is finished."""
+    work = checking.parts(names, instances)
     left = {name: sum(part.theorem == name for part in work) for name in names}
-    findings: dict[str, list[Finding]] = {name: [] for name in names}
-    for finding in run_all(work, seed, jobs):
-        name = finding.part.theorem
-        findings[name].append(finding)
+    results: dict[str, list[PartResult]] = {name: [] for name in names}
+    for result in run_all(work, seed, jobs):
+        name = result.part.theorem
+        results[name].append(result)
         left[name] -= 1
         if not left[name]:
             done = sum(not count for count in left.values())
-            seconds = sum(f.seconds for f in findings[name])
+            seconds = sum(f.seconds for f in results[name])
             print(f"[{done}/{len(names)}] {name} checked ({seconds:.1f} s)", file=sys.stderr, flush=True)
-    return [verdicts.verdict(name, findings[name]) for name in names]
+    return [checking.check_result(name, results[name]) for name in names]
 
 
 def _row(outcome: Outcome) -> str:
@@ -90,7 +90,7 @@ def _row(outcome: Outcome) -> str:
     return f"    {mark} {outcome.name:<62} {outcome.instances:>9,}  {bound:<17}  {detail}".rstrip()
 
 
-def block(found: Verdict) -> str:
+def block(found: CheckResult) -> str:
     """The lines of the table on one theorem."""
     theorem = theorems.get(found.theorem)
     heading = f"{theorem.id:<4}{theorem.title}"
@@ -107,11 +107,11 @@ def block(found: Verdict) -> str:
     return "\n".join(lines)
 
 
-def summary(found: list[Verdict], instances: int) -> str:
+def summary(found: list[CheckResult], instances: int) -> str:
     """The last line: how many hold, how many controls were noticed."""
-    controls = [control for verdict in found for control in verdict.controls]
+    controls = [control for one in found for control in one.controls]
     return (
-        f"{sum(verdict.holds for verdict in found)} of {len(found)} theorems hold on {instances:,} instances each; "
+        f"{sum(one.holds for one in found)} of {len(found)} theorems hold on {instances:,} instances each; "
         f"{sum(control.noticed for control in controls)} of {len(controls)} broken variants were noticed"
     )
 
@@ -164,11 +164,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.certified:
         return certified(parser, names if options.only else None, options.out, started)
     found = collect(names, options.instances, options.seed, options.jobs)
-    print("\n\n".join(block(verdict) for verdict in found))
+    print("\n\n".join(block(one) for one in found))
     path = options.out / "theory" / ("verify.json" if not options.only else f"verify-{'-'.join(names)}.json")
     config = {"theorems": names, "instances": options.instances, "jobs": options.jobs}
-    holds = all(verdict.holds for verdict in found)
-    result = {"holds": holds, "theorems": [verdicts.as_json(verdict) for verdict in found]}
+    holds = all(one.holds for one in found)
+    result = {"holds": holds, "theorems": [checking.as_json(one) for one in found]}
     write(parser, options.out, path, {**result, "manifest": manifest(config, options.seed, started)})
     print(f"\n{summary(found, options.instances)}; {time.time() - started:.0f} s; {path}")
     return 0 if holds else 1

@@ -154,12 +154,12 @@ def orbit(advantages: Advantages, log_p0: Array, correct: Mask, targets: npt.Arr
     """Log-policies (targets, m) where the mean flow of a method with w > 0 first has the success `targets`, rising.
 
     By integrating the flow itself (not the common orbit), in the clock p. ValueError for targets that do not rise from
-    the base's p towards 1; RuntimeError if the integrator fails.
+    the base's p toward 1; RuntimeError if the integrator fails.
     """
     goal = np.asarray(targets, dtype=float)
     start = float(np.exp(policies.log_mass(log_p0, correct)))
     if goal.ndim != 1 or not (np.diff(goal, prepend=start) > 0).all() or goal[-1] >= 1:
-        raise ValueError(f"targets={targets!r}: must rise from the base's {start:.6g} towards 1")
+        raise ValueError(f"targets={targets!r}: must rise from the base's {start:.6g} toward 1")
 
     def velocity(p: float, theta: Array) -> Array:
         log_p = policies.log_normalize(theta)

@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Theory:
-    """The table that `theory.exhibits` computes for a figure."""
+    """The table that `theory.tables` computes for a figure."""
 
     name: str
 
@@ -55,7 +55,7 @@ class Theory:
         """
         found = self.files(place)
         if not found:
-            raise NotRun(f"{self.name}.csv: not computed; `python -m theory.exhibits --only {self.name}` makes it")
+            raise NotRun(f"{self.name}.csv: not computed; `python -m theory.tables --only {self.name}` makes it")
         path, record = found[0], found[0].with_suffix(".json")
         try:
             manifest = json.loads(record.read_text(encoding="utf-8"))

@@ -71,7 +71,7 @@ def evaluate(
     if settings.mode == "sampled":
         assert samples is not None  # EvalConfig asks for as many samples as the largest k
         known = {one.id: set(task.solutions(one)) for one in problems} if task.solutions else None
-        table = _labelled(per_problem(samples, settings.ks, known), problems)
+        table = _labeled(per_problem(samples, settings.ks, known), problems)
         return Evaluation(table, samples, _summary(settings, table, samples))
 
     if task.solutions is None:
@@ -82,7 +82,7 @@ def evaluate(
     table = evaluate_exact(
         network.to(device), tokenizer, problems, settings.ks, lambda one: found[one.id], settings.temperature
     )
-    table = _labelled(table, problems)
+    table = _labeled(table, problems)
     summary_outside = None
     table["logp_incorrect"] = math.nan
     table["outside"] = math.nan
@@ -99,7 +99,7 @@ def evaluate(
     return Evaluation(table, samples, {**summary, "outside": summary_outside})
 
 
-def _labelled(table: pd.DataFrame, problems: Sequence[Any]) -> pd.DataFrame:
+def _labeled(table: pd.DataFrame, problems: Sequence[Any]) -> pd.DataFrame:
     """`table` with the column benchmark, where the task has problems of several."""
     names = [str(one.benchmark) for one in problems if hasattr(one, "benchmark")]
     return table.assign(benchmark=names) if names else table

@@ -104,7 +104,7 @@ def _transposed(grid: Grid) -> Grid:
 
 
 def _walls(rows: int, columns: int) -> list[tuple[int, int]]:
-    """All pairs of neighbouring cells, the lower number first."""
+    """All pairs of neighboring cells, the lower number first."""
     cells = range(rows * columns)
     across = [(cell, cell + 1) for cell in cells if (cell + 1) % columns]
     return across + [(cell, cell + columns) for cell in cells[:-columns]]
@@ -116,19 +116,19 @@ def spanning_tree(rows: int, columns: int, rng: np.random.Generator) -> set[tupl
     From each cell in turn a random walk goes until it meets the tree; what is left of it when its loops are erased
     joins the tree.
     """
-    neighbours: list[list[int]] = [[] for _ in range(rows * columns)]
+    neighbors: list[list[int]] = [[] for _ in range(rows * columns)]
     for first, second in _walls(rows, columns):
-        neighbours[first].append(second)
-        neighbours[second].append(first)
-    inside = [False] * len(neighbours)
+        neighbors[first].append(second)
+        neighbors[second].append(first)
+    inside = [False] * len(neighbors)
     inside[0] = True
-    left_by = [0] * len(neighbours)
+    left_by = [0] * len(neighbors)
     passages: set[tuple[int, int]] = set()
-    for begin in range(1, len(neighbours)):
+    for begin in range(1, len(neighbors)):
         cell = begin
         while not inside[cell]:
             # A cell's last exit overwrites its earlier ones: that erases the loops.
-            left_by[cell] = neighbours[cell][int(rng.integers(len(neighbours[cell])))]
+            left_by[cell] = neighbors[cell][int(rng.integers(len(neighbors[cell])))]
             cell = left_by[cell]
         cell = begin
         while not inside[cell]:
@@ -147,7 +147,7 @@ def draw(rows: int, columns: int, loops: int, rng: np.random.Generator) -> Grid:
 
 
 def grid(rows: int, columns: int, passages: set[tuple[int, int]]) -> Grid:
-    """The grid with these passages, pairs of neighbouring cells with the lower number first."""
+    """The grid with these passages, pairs of neighboring cells with the lower number first."""
     codes = [0] * (rows * columns)
     for first, second in passages:
         there, back = ("R", "L") if second == first + 1 else ("D", "U")

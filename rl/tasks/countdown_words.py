@@ -92,7 +92,7 @@ def _problem(row: Mapping[str, Any] | str) -> Problem:
     return Problem(bare.id, PROMPT.format(target=bare.target, numbers=shown), numbers, bare.target)
 
 
-def normalised(rows: Iterable[Mapping[str, Any] | str]) -> tuple[dict[str, Problem], dict[str, int]]:
+def normalized(rows: Iterable[Mapping[str, Any] | str]) -> tuple[dict[str, Problem], dict[str, int]]:
     """The distinct problems of `rows` by id in the order of the rows, and how many rows were left out, by reason."""
     problems: dict[str, Problem] = {}
     refused: dict[str, int] = {}
@@ -118,7 +118,7 @@ def _problems(config: CountdownWordsConfig) -> tuple[Problem, ...]:
         raise DataError(f"{config.file}: no such file; wanted one JSON object a line with {', '.join(COLUMNS)}")
     else:
         rows = lines(Path(config.file))
-    problems, refused = normalised(rows)
+    problems, refused = normalized(rows)
     say_left_out(config.data, len(problems), refused)
     if len(problems) < config.train + config.heldout:
         raise DataError(

@@ -139,13 +139,13 @@ def load(name: str, path: Path | None = None, revision: str | None = None) -> Lo
     source = get(name)
     if path is None:
         commit = revision or source.revision
-        return normalised(name, from_hub(name, source.repository, source.config, source.split, commit))
+        return normalized(name, from_hub(name, source.repository, source.config, source.split, commit))
     if not path.is_file():
         raise DataError(f"{path}: no such file; wanted one JSON object a line with {', '.join(source.columns)}")
-    return normalised(name, lines(path))
+    return normalized(name, lines(path))
 
 
-def normalised(name: str, rows: Iterable[Mapping[str, Any] | str]) -> Loaded:
+def normalized(name: str, rows: Iterable[Mapping[str, Any] | str]) -> Loaded:
     """`rows` in the one form; a text in place of a row says why that row cannot be read.
 
     A row none of whose answers the grader can read is left out: nothing compared with it would be scored. Raises

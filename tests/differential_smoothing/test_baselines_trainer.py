@@ -111,7 +111,7 @@ def test_entropies_are_those_of_the_policy_being_updated(tmp_path: Path) -> None
     assert torch.equal(rows[0].logps.sum(), rows[1].logps.sum()), "log-probs stay those of the policy that sampled"
 
 
-def test_dr_grpo_centres_and_divides_by_constants(tmp_path: Path) -> None:
+def test_dr_grpo_centers_and_divides_by_constants(tmp_path: Path) -> None:
     """(1/N) sum (r_i − mean) (onehot(y_i) − pi): tokens over the maximal length, which the learning rate undoes."""
     found = first_step(tmp_path, get("dr-grpo"))
     good = np.array(WORLD.correct, dtype=float)[BATCH].reshape(2, 4)

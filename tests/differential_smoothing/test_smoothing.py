@@ -278,7 +278,7 @@ def test_untouched_rows_keep_the_base_bit_for_bit(logprob_aggregation: str, cent
 
 
 @pytest.mark.parametrize("logprob_aggregation", ["sum", "mean", "token"])
-def test_one_correct_rollout_centres_to_zero(logprob_aggregation: str) -> None:
+def test_one_correct_rollout_centers_to_zero(logprob_aggregation: str) -> None:
     rows = random_rows(0, groups=1)
     correct = torch.tensor([CORRECT, INCORRECT, INCORRECT, INCORRECT, UNSCORABLE])
     rows = dataclasses.replace(rows, correct=correct, mask=torch.ones_like(rows.mask), logps=-torch.rand(5, 6).double())
@@ -286,7 +286,7 @@ def test_one_correct_rollout_centres_to_zero(logprob_aggregation: str) -> None:
     assert torch.equal(found[0].unique(), rows.base[:1])
 
 
-def test_centred_term_has_mean_zero_in_each_class() -> None:
+def test_centered_term_has_mean_zero_in_each_class() -> None:
     rows = random_rows(2)
     term = smooth(rows, SmoothingConfig(0.5, 0.2, center=True)) - rows.base
     has = rows.mask.sum(dim=1) > 0

@@ -1,4 +1,4 @@
-"""The commands, small and real: base model, training, evaluation, and what exhibits read of them."""
+"""The commands, small and real: base model, training, evaluation, and what figures read of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_sweep_from_nothing_to_what_exhibits_read(tmp_path: Path) -> None:
+def test_sweep_from_nothing_to_what_figures_read(tmp_path: Path) -> None:
     config, out = write_config(tmp_path), tmp_path / "out"
     arguments = ["rl.sweep", str(config), "--methods", "ds-grpo", "--seeds", "0", "--jobs", "2", "--out", str(out)]
     done = command(*arguments)

@@ -11,7 +11,7 @@ from recorded import write_run
 from figures import fig_multiplicity, style
 from rl.analysis.prediction import gap
 from rl.analysis.results import load
-from theory.exhibit_data import fig_multiplicity as source
+from theory.table_data import fig_multiplicity as source
 
 
 @pytest.fixture(scope="module")

@@ -18,21 +18,21 @@ from matplotlib.text import Text
 from figures import style
 from repro.manifest import ROOT, manifest
 from rl.analysis.reads import Theory
-from theory import exhibits
+from theory import tables
 
-TABLES = exhibits.names()
+TABLES = tables.names()
 # A long simulation, shortened: what is asserted here does not depend on its length.
 SHORTER = {"fig_group_size": {"runs": 4, "steps": 20}}
 
 
 def compute(name: str) -> str:
-    module = importlib.import_module(f"theory.exhibit_data.{name}")
+    module = importlib.import_module(f"theory.table_data.{name}")
     shorter = SHORTER.get(name, {})
     assert set(shorter) <= set(module.CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         for key, value in shorter.items():
             patch.setitem(module.CONFIG, key, value)
-        return exhibits.to_csv(module.table())
+        return tables.to_csv(module.table())
 
 
 @pytest.fixture(scope="module", params=TABLES)
@@ -51,14 +51,14 @@ def test_every_table_has_its_figure() -> None:
 def test_the_same_table_each_time(table: tuple[str, str]) -> None:
     name, text = table
     assert compute(name) == text
-    json.dumps(importlib.import_module(f"theory.exhibit_data.{name}").CONFIG, allow_nan=False)
+    json.dumps(importlib.import_module(f"theory.table_data.{name}").CONFIG, allow_nan=False)
 
 
 def test_the_recorded_table_is_what_the_code_computes(table: tuple[str, str]) -> None:
     """Up to how integrators differ between processors; of the long simulation, the settings."""
     name, text = table
     folder = ROOT / "results" / "theory"
-    config = json.loads(json.dumps(importlib.import_module(f"theory.exhibit_data.{name}").CONFIG))
+    config = json.loads(json.dumps(importlib.import_module(f"theory.table_data.{name}").CONFIG))
     assert json.loads((folder / f"{name}.json").read_text())["config"] == config
     if name not in SHORTER:
         recorded = pd.read_csv(folder / f"{name}.csv")
@@ -84,7 +84,7 @@ def test_drawn_in_two_processes_gives_the_same_bytes(table: tuple[str, str], tmp
 
 def test_refused_in_one_line_and_nothing_drawn_or_drawn_in_a_folder_with_a_space(tmp_path: Path) -> None:
     name, out = "fig_selection_bias", tmp_path / "a space"
-    exhibits.write(name, out)
+    tables.write(name, out)
     command = [sys.executable, "-m", f"figures.{name}", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == f"{name}: made from theory (local run)\n"
@@ -121,25 +121,25 @@ def test_figures_fit_a_column_and_can_be_read(table: tuple[str, str]) -> None:
 def test_the_checksum_is_that_of_the_table_and_a_stale_one_never_lies_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = exhibits.write("fig_selection_bias", tmp_path)
+    path = tables.write("fig_selection_bias", tmp_path)
     record = path.with_suffix(".json")
     found = json.loads(record.read_text())
     assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert found["config"] == json.loads(
-        json.dumps(importlib.import_module("theory.exhibit_data.fig_selection_bias").CONFIG)
+        json.dumps(importlib.import_module("theory.table_data.fig_selection_bias").CONFIG)
     )
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exhibits, "write_json", killed)
+    monkeypatch.setattr(tables, "write_json", killed)
     with pytest.raises(KeyboardInterrupt):
-        exhibits.write("fig_selection_bias", tmp_path)
+        tables.write("fig_selection_bias", tmp_path)
     assert not record.exists()
 
 
 def test_csv_has_a_fixed_format() -> None:
-    found = exhibits.to_csv({"x": [1 / 3, 1e-12, float("nan")], "n": np.array([1, 2, 3]), "s": ["a", "b,c", 'd"']})
+    found = tables.to_csv({"x": [1 / 3, 1e-12, float("nan")], "n": np.array([1, 2, 3]), "s": ["a", "b,c", 'd"']})
     assert found == 'x,n,s\n0.33333333,1,a\n1e-12,2,"b,c"\n,3,"d"""\n'
 
 
@@ -155,25 +155,25 @@ def test_csv_has_a_fixed_format() -> None:
 )
 def test_a_table_that_is_none_is_refused(bad: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        exhibits.to_csv(bad)
+        tables.to_csv(bad)
 
 
 def test_the_command_offers_the_nearest_name(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "theory.exhibits", "--only", "fig_flow", "--out", str(tmp_path)],
+        [sys.executable, "-m", "theory.tables", "--only", "fig_flow", "--out", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "python -m theory.exhibits: no figure 'fig_flow'; did you mean 'fig_flows'?\n"
+    assert done.stderr == "python -m theory.tables: no figure 'fig_flow'; did you mean 'fig_flows'?\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_tables_need_neither_torch_nor_matplotlib() -> None:
     code = (
-        "import sys, importlib, theory.exhibits as e; "
-        "[importlib.import_module('theory.exhibit_data.' + n) for n in e.names()]; "
+        "import sys, importlib, theory.tables as e; "
+        "[importlib.import_module('theory.table_data.' + n) for n in e.names()]; "
         "print([m for m in ('torch', 'matplotlib', 'pandas', 'rl') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

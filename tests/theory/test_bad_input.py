@@ -120,9 +120,9 @@ def test_an_exponent_beyond_all_numbers_is_refused():
         iteration.conditionals(LOG_P0, CORRECT, 1.0, 0.5, 5.0, steps=2000)
 
 
-def test_a_policy_without_correct_trajectories_has_no_centred_part():
+def test_a_policy_without_correct_trajectories_has_no_centered_part():
     with pytest.raises(ValueError, match="log_p gives the correct trajectories probability 0"):
-        sampled.centred_ds_part(np.array([-np.inf, 0.0, -np.inf]), CORRECT, 4, 0.1)
+        sampled.centered_ds_part(np.array([-np.inf, 0.0, -np.inf]), CORRECT, 4, 0.1)
 
 
 def test_a_sum_that_rounds_above_the_whole_is_the_whole():

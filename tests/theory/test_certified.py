@@ -239,15 +239,15 @@ def test_the_boundary_is_that_of_the_code(box):
         )
 
 
-@pytest.mark.parametrize("box", t6.CENTRED)
-def test_the_centred_gap_is_that_of_the_code(box):
+@pytest.mark.parametrize("box", t6.CENTERED)
+def test_the_centered_gap_is_that_of_the_code(box):
     for exact, (a, b, c, inverse_beta, s) in points(box):
         log_p0, correct = policies.log_base([a, b, c, 1 - a - b - c]), np.array([True, True, False, False])
         beta = 1 / inverse_beta
         bonus = policies.entropy_ce(log_p0, correct, beta, (1 - s) * beta)
-        ours = dominance.centred_policy(log_p0, correct, 0.0, s)
+        ours = dominance.centered_policy(log_p0, correct, 0.0, s)
         gap = (np.exp(bonus) * (bonus - log_p0)).sum() - (np.exp(ours) * (ours - log_p0)).sum()
-        assert float(t6.centred_gap(exact)) == pytest.approx(gap, abs=1e-9)
+        assert float(t6.centered_gap(exact)) == pytest.approx(gap, abs=1e-9)
         assert policies.log_odds(ours, correct) > policies.log_odds(bonus, correct)
 
 

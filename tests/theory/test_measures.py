@@ -98,7 +98,7 @@ def test_absent_answers_do_not_count():
     assert measures.kl(q, log_of([0.25, 0.25, 0.5])) == pytest.approx(np.log(2))
 
 
-def test_one_correct_answer_has_no_variance_to_normalise():
+def test_one_correct_answer_has_no_variance_to_normalize():
     with np.errstate(divide="ignore"):
         q = np.log(np.array([1.0, 0.0]))
     assert measures.normalized_variance_complement(q, np.array([True, False])) == 0
@@ -185,7 +185,7 @@ def test_each_named_measure_is_the_one_it_says():
     entropy_p = -0.8 * np.log(0.8) - 0.2 * np.log(0.2)
     wanted = {
         "Gini-Simpson": 1 - 0.64 - 0.04,
-        "normalised-variance complement": 1 - ((0.8 - 1 / 3) ** 2 + (0.2 - 1 / 3) ** 2 + 1 / 9) / (2 / 3),
+        "normalized-variance complement": 1 - ((0.8 - 1 / 3) ** 2 + (0.2 - 1 / 3) ** 2 + 1 / 9) / (2 / 3),
         "Shannon entropy": entropy_p,
         "Hill 0": 2.0,
         "Hill 1/2": (np.sqrt(0.8) + np.sqrt(0.2)) ** 2,

@@ -1,4 +1,4 @@
-"""The closed forms against an optimiser that knows none of them; log-space behaviour at extremes."""
+"""The closed forms against an optimizer that knows none of them; log-space behavior at extremes."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def optimum(payoff, log_p0, beta, gamma=0.0):
 
 @settings(deadline=None, max_examples=40)
 @given(problems(), st.floats(0, 2), st.floats(0, 2))
-def test_closed_forms_are_what_an_optimiser_finds(problem, ratio_p, ratio_n):
+def test_closed_forms_are_what_an_optimizer_finds(problem, ratio_p, ratio_n):
     log_p0, correct, beta = problem
     p, n, r = ratio_p * beta, ratio_n * beta, correct.astype(float)
     smooth = np.where(correct, r - p * log_p0, r + n * log_p0)
@@ -60,8 +60,8 @@ def test_closed_forms_are_what_an_optimiser_finds(problem, ratio_p, ratio_n):
 
 @settings(deadline=None, max_examples=60)
 @given(problems(), st.floats(0, 3), st.floats(0, 3))
-def test_self_centred_ds_is_the_fixed_point_of_its_reward(problem, ratio_p, ratio_n):
-    """From the base: centre by the current policy's means, take the optimum for that reward, repeat."""
+def test_self_centered_ds_is_the_fixed_point_of_its_reward(problem, ratio_p, ratio_n):
+    """From the base: center by the current policy's means, take the optimum for that reward, repeat."""
     log_p0, correct, beta = problem
     log_p = log_p0
     for _ in range(4):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from theory import groups, policies, sampled, shaping, simulation
 from theory.checks import brute, t10
 from theory.checks.base import Control, mutated
-from theory.exhibit_data import fig_group_size
 from theory.sampled import Grpo
+from theory.table_data import fig_group_size
 
 P = np.array([0.2, 0.1, 0.05, 0.4, 0.25])
 LOG_P = np.log(P)
@@ -40,7 +40,7 @@ def test_a_trajectory_without_probability_is_never_drawn() -> None:
     np.testing.assert_array_equal(sampled.log_multinomial(np.array([[2, 0], [1, 1]]), log_p), [0.0, -np.inf])
 
 
-@pytest.mark.parametrize("kind", ["vanilla", "entropy", "ds", "centred"])
+@pytest.mark.parametrize("kind", ["vanilla", "entropy", "ds", "centered"])
 @pytest.mark.parametrize("options", t10.OPTIONS, ids=str)
 def test_every_ordered_group(kind: str, options: Grpo) -> None:
     gammas = (0.3, 0.2)
@@ -69,35 +69,35 @@ def test_vanilla_is_t2() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), m=st.integers(2, 6), size=st.integers(1, 8), gamma=st.floats(0.01, 3))
-def test_centred_part_in_closed_form(seed: int, m: int, size: int, gamma: float) -> None:
+def test_centered_part_in_closed_form(seed: int, m: int, size: int, gamma: float) -> None:
     log_p, correct = t10.policy(np.random.default_rng(seed), m)
     full, plain = (
-        sampled.expected_step(log_p, correct, size, s) for s in (shaping.ds_centred(gamma), shaping.vanilla())
+        sampled.expected_step(log_p, correct, size, s) for s in (shaping.ds_centered(gamma), shaping.vanilla())
     )
-    np.testing.assert_allclose(full - plain, sampled.centred_ds_part(log_p, correct, size, gamma), atol=1e-12)
-    assert not sampled.centred_ds_part(log_p, correct, size, gamma)[~correct].any()
+    np.testing.assert_allclose(full - plain, sampled.centered_ds_part(log_p, correct, size, gamma), atol=1e-12)
+    assert not sampled.centered_ds_part(log_p, correct, size, gamma)[~correct].any()
 
 
-def test_centred_part_where_nothing_is_wrong_any_more() -> None:
+def test_centered_part_where_nothing_is_wrong_any_more() -> None:
     """C = 1: all pairs count, N − 1 of N."""
     log_p = np.array([np.log(0.75), np.log(0.25), -np.inf])
     correct = np.array([True, True, False])
     q = np.array([0.75, 0.25])
     wanted = -0.1 * 3 / 4 * q * (np.log(q) - q @ np.log(q))
-    np.testing.assert_allclose(sampled.centred_ds_part(log_p, correct, 4, 0.1), [*wanted, 0], atol=1e-15)
+    np.testing.assert_allclose(sampled.centered_ds_part(log_p, correct, 4, 0.1), [*wanted, 0], atol=1e-15)
 
 
 def test_noise_at_uniform_correct_answers() -> None:
     log_p = np.log([0.1, 0.1, 0.1, 0.4, 0.3])
     mean, plain = sampled.step_moments(log_p, CORRECT, 6, shaping.vanilla())
-    _, centred = sampled.step_moments(log_p, CORRECT, 6, shaping.ds_centred(0.5))
-    _, uncentred = sampled.step_moments(log_p, CORRECT, 6, shaping.ds(0.5))
-    np.testing.assert_allclose(centred, plain, atol=1e-15)
-    assert np.trace(uncentred) > 1.5 * np.trace(plain)
+    _, centered = sampled.step_moments(log_p, CORRECT, 6, shaping.ds_centered(0.5))
+    _, uncentered = sampled.step_moments(log_p, CORRECT, 6, shaping.ds(0.5))
+    np.testing.assert_allclose(centered, plain, atol=1e-15)
+    assert np.trace(uncentered) > 1.5 * np.trace(plain)
     np.testing.assert_allclose(mean, groups.mean_step(np.exp(log_p), CORRECT, 6), atol=1e-14)
 
 
-def test_uncentred_noise_may_offset_vanilla_noise() -> None:
+def test_uncentered_noise_may_offset_vanilla_noise() -> None:
     # "adds noise" is meant of the DS part alone: with one, nearly certain correct answer it pulls against vanilla's
     # noise, and the whole step's variance falls a little.
     log_p, correct = np.log([0.9, 0.1]), np.array([True, False])
@@ -121,7 +121,7 @@ def test_equal_shaped_rewards_are_not_divided_by_rounding() -> None:
 
 @pytest.mark.parametrize("apart", [1e-3, 1e-9])
 def test_rewards_that_differ_a_little_are_divided_by_their_std(apart: float) -> None:
-    found = sampled.normalised(np.array([1, 1, 0]), np.array([1.0, 1.0 + apart, 5.0]), Grpo())
+    found = sampled.normalized(np.array([1, 1, 0]), np.array([1.0, 1.0 + apart, 5.0]), Grpo())
     assert found[:2] == pytest.approx([-1, 1], rel=1e-5)
 
 

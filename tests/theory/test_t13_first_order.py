@@ -58,4 +58,4 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="gamma_p=-1"):
         firstorder.effect(policies.log_base([0.2, 0.3, 0.5]), CORRECT, -1.0)
     with pytest.raises(ValueError, match="size=0"):
-        firstorder.centred_effect(policies.log_base([0.2, 0.3, 0.5]), CORRECT, 0, 1.0)
+        firstorder.centered_effect(policies.log_base([0.2, 0.3, 0.5]), CORRECT, 0, 1.0)

@@ -35,7 +35,7 @@ def test_by_hand_three_rollouts() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_every_ordered_group(size: int, ddof: int, eps: float, std: bool) -> None:
     wanted = brute.expected_step(
-        P, CORRECT, size, lambda log_p, good: brute.normalise(good.astype(float), ddof, eps, std)
+        P, CORRECT, size, lambda log_p, good: brute.normalize(good.astype(float), ddof, eps, std)
     )
     np.testing.assert_allclose(groups.mean_step(P, CORRECT, size, ddof, eps, std), wanted, atol=1e-14)
 

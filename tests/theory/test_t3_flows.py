@@ -32,16 +32,16 @@ def test_the_field_is_the_gradient_of_the_potential(kind: Shaping) -> None:
     np.testing.assert_allclose(flows.field(LOG_P0, CORRECT, kind), gradient, rtol=1e-12, atol=1e-15)
 
 
-def test_the_centred_field_is_no_gradient() -> None:
+def test_the_centered_field_is_no_gradient() -> None:
     # the Jacobian of a gradient is symmetric
-    kind, h = shaping.ds_centred(0.5), 1e-6
+    kind, h = shaping.ds_centered(0.5), 1e-6
     columns = [
         (flows.field(LOG_P0 + h * e, CORRECT, kind) - flows.field(LOG_P0 - h * e, CORRECT, kind)) / (2 * h)
         for e in np.eye(6)
     ]
     jacobian = np.array(columns)
     assert np.abs(jacobian - jacobian.T).max() > 1e-3
-    with pytest.raises(ValueError, match="centred=True"):
+    with pytest.raises(ValueError, match="centered=True"):
         flows.potential(LOG_P0, CORRECT, kind)
 
 
@@ -179,30 +179,30 @@ def test_penalty_with_two_trajectories_is_decided_by_the_threshold(factor: float
     assert t3.ends_incorrect(log_p0, correct, gamma, natural=False) == incorrect
 
 
-def test_natural_vanilla_keeps_every_ratio_and_the_self_centred_spreads_for_free() -> None:
+def test_natural_vanilla_keeps_every_ratio_and_the_self_centered_spreads_for_free() -> None:
     t = 3.0
-    vanilla, centred, ds = (
+    vanilla, centered, ds = (
         policies.log_normalize(flows.integrate(LOG_P0, CORRECT, kind, [t], natural=True)[-1])
-        for kind in (shaping.vanilla(), shaping.ds_centred(0.8), shaping.ds(0.8, 0.4))
+        for kind in (shaping.vanilla(), shaping.ds_centered(0.8), shaping.ds(0.8, 0.4))
     )
     np.testing.assert_allclose(
         policies.conditional(vanilla, CORRECT)[CORRECT], policies.conditional(LOG_P0, CORRECT)[CORRECT], atol=1e-8
     )
     start = float(policies.log_odds(LOG_P0, CORRECT))
     assert policies.log_odds(vanilla, CORRECT) == pytest.approx(start + t, abs=1e-7)
-    assert policies.log_odds(centred, CORRECT) == pytest.approx(start + t, abs=1e-7)
+    assert policies.log_odds(centered, CORRECT) == pytest.approx(start + t, abs=1e-7)
     assert policies.log_odds(ds, CORRECT) > start + t
-    for found in (centred, ds):
+    for found in (centered, ds):
         shrunk = (found[0] - found[2]) / (LOG_P0[0] - LOG_P0[2])
         assert shrunk == pytest.approx(np.exp(-0.8 * t), rel=1e-6)
     assert (ds[3] - ds[5]) / (LOG_P0[3] - LOG_P0[5]) == pytest.approx(np.exp(0.4 * t), rel=1e-6)
 
 
-def test_each_class_is_centred_by_its_own_mean() -> None:
+def test_each_class_is_centered_by_its_own_mean() -> None:
     log_p, correct = np.log([0.3, 0.1, 0.4, 0.2]), np.arange(4) < 2
     means = (0.75 * log_p[0] + 0.25 * log_p[1], (2 * log_p[2] + log_p[3]) / 3)
     wanted = np.r_[1 - 0.5 * (log_p[:2] - means[0]), 0.3 * (log_p[2:] - means[1])]
-    np.testing.assert_allclose(flows.reward(log_p, correct, shaping.ds_centred(0.5, 0.3)), wanted, rtol=1e-12)
+    np.testing.assert_allclose(flows.reward(log_p, correct, shaping.ds_centered(0.5, 0.3)), wanted, rtol=1e-12)
 
 
 def test_check_holds() -> None:
@@ -222,13 +222,13 @@ def test_check_notices(control: Control) -> None:
     [
         (lambda: shaping.ds(-0.1), "gamma_p=-0.1"),
         (lambda: shaping.ds(0.1, -0.2), "gamma_n=-0.2"),
-        (lambda: shaping.ds_centred(float("nan")), "gamma_p=nan"),
+        (lambda: shaping.ds_centered(float("nan")), "gamma_p=nan"),
         (lambda: shaping.entropy(float("inf")), "gamma=inf"),
         (lambda: flows.integrate(LOG_P0, CORRECT, shaping.vanilla(), [2.0, 1.0]), "times="),
         (lambda: flows.integrate(LOG_P0, CORRECT, shaping.vanilla(), [-1.0, 1.0]), "times="),
         (lambda: flows.integrate(LOG_P0, CORRECT, shaping.vanilla(), [1.0, 1.0]), "times="),
         (lambda: flows.limit(LOG_P0, CORRECT, shaping.entropy(-0.1)), "no limit"),
-        (lambda: flows.limit(LOG_P0, CORRECT, shaping.ds_centred(0.1)), "centred=True"),
+        (lambda: flows.limit(LOG_P0, CORRECT, shaping.ds_centered(0.1)), "centered=True"),
         (lambda: flows.limit(LOG_P0, CORRECT, shaping.ds(0.0, 0.3)), "no limit"),
         (lambda: flows.limit(np.tile(LOG_P0, (2, 1)), CORRECT, shaping.entropy(np.array([0.0, 0.3]))), "no limit"),
     ],

@@ -26,7 +26,7 @@ def test_each_broken_variant_is_noticed(control):
         outcomes = t4.THEOREM.check(np.random.default_rng(1), 300)
     failed = {outcome.name for outcome in outcomes if not outcome.holds}
     assert any(name.startswith("stationary") for name in failed)
-    assert "an optimiser's log-odds" in failed
+    assert "an optimizer's log-odds" in failed
 
 
 def test_by_hand():

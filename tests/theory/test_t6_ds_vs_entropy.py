@@ -49,9 +49,9 @@ def test_t6_literal_form_fails_by_hand() -> None:
 
 
 def test_t6_mended_form_holds_there() -> None:
-    """Self-centred DS with beta' from `centred_witness`: the same C and diversity, a smaller KL."""
+    """Self-centered DS with beta' from `centered_witness`: the same C and diversity, a smaller KL."""
     bonus = policies.entropy_ce(BY_HAND, CORRECT, 10.0, 10.0)
-    inverse = float(dominance.centred_witness(BY_HAND, CORRECT, bonus, 0.0))
+    inverse = float(dominance.centered_witness(BY_HAND, CORRECT, bonus, 0.0))
     assert inverse > 0
     ours = policies.ds_centered(BY_HAND, CORRECT, 1 / inverse, 1 / inverse)
     assert policies.log_odds(ours, CORRECT) == pytest.approx(float(policies.log_odds(bonus, CORRECT)))
@@ -59,45 +59,45 @@ def test_t6_mended_form_holds_there() -> None:
     assert measures.kl(ours, BY_HAND) < measures.kl(bonus, BY_HAND)
 
 
-def test_t6_centring_by_the_base_mean_is_not_enough() -> None:
+def test_t6_centering_by_the_base_mean_is_not_enough() -> None:
     """There its least odds still exceed those of the bonus: neither C nor KL can be matched."""
     bonus = policies.entropy_ce(BY_HAND, CORRECT, 10.0, 10.0)
-    least = dominance.base_centred_log_odds(BY_HAND, CORRECT, 0.0)
-    assert least > dominance.centred_log_odds(BY_HAND, CORRECT, 0.0)
+    least = dominance.base_centered_log_odds(BY_HAND, CORRECT, 0.0)
+    assert least > dominance.centered_log_odds(BY_HAND, CORRECT, 0.0)
     rng, fails = np.random.default_rng(0), 0
     for _ in range(2000):
         log_p0 = policies.log_normalize(rng.normal(0, 2, 5))
         correct = np.arange(5) < 3
         beta, s = 10 ** rng.uniform(-1, 2), rng.uniform(0, 1)
         bonus = policies.entropy_ce(log_p0, correct, beta, (1 - s) * beta)
-        floor = dominance.base_centred_log_odds(log_p0, correct, s)
+        floor = dominance.base_centered_log_odds(log_p0, correct, s)
         at = dominance.compose(floor, dominance.tilt(log_p0, correct, s), policies.conditional(log_p0, ~correct))
         fails += policies.log_odds(bonus, correct) < floor and measures.kl(at, log_p0) > measures.kl(bonus, log_p0)
     assert fails > 0
 
 
 def test_t6_chi_squared_counterexample_and_repair() -> None:
-    """K = (.05, .70), I = (.25), s = .5, beta = 10: chi-squared .2318 against at least .2391 for self-centred DS."""
+    """K = (.05, .70), I = (.25), s = .5, beta = 10: chi-squared .2318 against at least .2391 for self-centered DS."""
     log_p0, correct = policies.log_base([0.05, 0.70, 0.25]), np.array([True, True, False])
     bonus = policies.entropy_ce(log_p0, correct, 10.0, 5.0)
     assert measures.chi_squared(bonus, log_p0) == pytest.approx(0.2318, abs=5e-5)
     odds = policies.log_odds(bonus, correct)
     least = min(
-        float(measures.chi_squared(dominance.centred_policy(log_p0, correct, reward, 0.5), log_p0))
+        float(measures.chi_squared(dominance.centered_policy(log_p0, correct, reward, 0.5), log_p0))
         for reward in np.linspace(0, 2, 2001)
-        if policies.log_odds(dominance.centred_policy(log_p0, correct, reward, 0.5), correct) >= odds
+        if policies.log_odds(dominance.centered_policy(log_p0, correct, reward, 0.5), correct) >= odds
     )
     assert least == pytest.approx(0.2391, abs=5e-5)
-    repaired = dominance.renyi_centred_policy(log_p0, correct, bonus, 0.5, 2.0)
+    repaired = dominance.renyi_centered_policy(log_p0, correct, bonus, 0.5, 2.0)
     assert measures.chi_squared(repaired, log_p0) <= measures.chi_squared(bonus, log_p0)
     assert policies.log_odds(repaired, correct) >= odds - 1e-12
 
 
-def test_t6_the_least_odds_of_centring_by_the_base_mean_by_hand() -> None:
+def test_t6_the_least_odds_of_centering_by_the_base_mean_by_hand() -> None:
     """s = ½: K's logits become the geometric mean of pi0 and e^{mean of log pi0 under pi0_K}."""
     middle = 0.8 * np.log(0.2) + 0.2 * np.log(0.05)
     wanted = np.log((np.sqrt(0.2) + np.sqrt(0.05)) * np.exp(middle / 2) / 0.75)
-    assert dominance.base_centred_log_odds(BY_HAND, CORRECT, 0.5) == pytest.approx(wanted, rel=1e-12)
+    assert dominance.base_centered_log_odds(BY_HAND, CORRECT, 0.5) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_t6_all_slack_is_spent_however_much_there_is() -> None:

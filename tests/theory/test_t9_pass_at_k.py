@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory import strategies, verdicts
+from theory import checking, strategies
 from theory.checks import t9
 from theory.checks.base import mutated
 
@@ -156,5 +156,5 @@ def test_t9_bad_input_is_named(call, message):
 
 def test_a_base_so_near_a_tie_that_the_flow_needs_longer_is_no_counterexample():
     """Among these instances one has its two likeliest strategies within 2%: at time 1e9 vanilla holds both still."""
-    found = verdicts.run(verdicts.Part("T9", 6, 100_000), 0)
+    found = checking.run(checking.Part("T9", 6, 100_000), 0)
     assert [outcome.name for outcome in found.outcomes if not outcome.holds] == []

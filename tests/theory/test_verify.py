@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from repro.manifest import missing_fields
-from theory import policies, theorems, verdicts, verify
+from theory import checking, policies, theorems, verify
 from theory.checks.base import Control, Outcome, mutated
 
 
@@ -95,7 +95,7 @@ def test_a_crash_is_no_proof(tmp_path, capsys, monkeypatch):
 
 
 def test_chunks_are_merged_by_fact_and_nan_stays():
-    merged = verdicts.merge(
+    merged = checking.merge(
         [
             Outcome("a", 10, 1e-9, 1e-6, "first"),
             Outcome("b", 10, 0.0, 0.0),
@@ -110,7 +110,7 @@ def test_chunks_are_merged_by_fact_and_nan_stays():
 
 
 def test_large_numbers_are_cut_into_chunks():
-    work = [part for part in verdicts.parts(["T4"], 250_000) if not part.control]
+    work = [part for part in checking.parts(["T4"], 250_000) if not part.control]
     assert [part.instances for part in work] == [100_000, 100_000, 50_000]
 
 
@@ -137,7 +137,7 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, capsys):
 
 def test_instances_below_one_are_refused_by_name():
     with pytest.raises(ValueError, match="instances=0"):
-        verdicts.parts(["T8"], 0)
+        checking.parts(["T8"], 0)
 
 
 def test_importing_the_theory_costs_little_beyond_numpy_and_scipy():

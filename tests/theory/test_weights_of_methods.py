@@ -17,7 +17,7 @@ SIZE = 4
 LOG_P = policies.log_base([0.3, 0.1, 0.35, 0.25])
 CORRECT = np.array([True, True, False, False])
 EPS = 1e-4  # TRL's, beside the std
-# The registry's reward-only methods and their tables; those that TRL itself normalises come by `base`
+# The registry's reward-only methods and their tables; those that TRL itself normalizes come by `base`
 TABLES = {
     "grpo": weights.grpo(SIZE, eps=EPS),
     "clip-higher": weights.grpo(SIZE, eps=EPS),  # on-policy there is nothing to clip

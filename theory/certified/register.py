@@ -27,12 +27,12 @@ def certify(names: Iterable[str]) -> list[Certificate]:
 def row(found: Certificate) -> str:
     """One line of the table."""
     mark = "✓" if found.as_it_should else "✗"
-    verdict = "proved" if found.proved else "not proved"
+    status = "proved" if found.proved else "not proved"
     claim = f"control, false: {found.claim}" if found.control else found.claim
     decided = f"{found.boxes:,} decided"
     if found.proved:
         decided += f", widest interval {found.width:.0e}" if found.width else ", exact"
-    return f"{mark} {found.theorem:<4}{verdict:<11} {claim} [{found.where}] {decided}"
+    return f"{mark} {found.theorem:<4}{status:<11} {claim} [{found.where}] {decided}"
 
 
 def summary(found: list[Certificate]) -> str:

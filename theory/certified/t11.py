@@ -155,7 +155,7 @@ def _least_at_half(smallest: int, largest: int, control: bool = False) -> Certif
         proof.holds(rises)
         proof.boxes += parts - 1
         proof.width = max(proof.width, *map(width, d))
-    claim = "GRPO's w_N is least at ½ alone and rises strictly towards both ends"
+    claim = "GRPO's w_N is least at ½ alone and rises strictly toward both ends"
     return proof.certificate("T11", claim, f"every p in [0, 1], N = {smallest} … {largest}", control)
 
 

@@ -1,4 +1,4 @@
-"""T6: merging for chi-squared, where literal DS fails and where it holds, the self-centred form, its counterexample.
+"""T6: merging for chi-squared, where literal DS fails and where it holds, the self-centered form, its counterexample.
 
 Four trajectories: K = (a, b), I = (c, d), d = 1 − a − b − c. The bonus is `pi_ent ∝ pi0^s e^{r/beta}`, 0 ≤ s ≤ 1.
 """
@@ -31,7 +31,7 @@ FAILS: Box = (
     around("0", "0.1"),
 )
 HOLDS: Box = (*FAILS[:3], around("2", "4"), around("0", "1"))
-CENTRED: tuple[Box, ...] = (  # all five sides at once take too many boxes
+CENTERED: tuple[Box, ...] = (  # all five sides at once take too many boxes
     (
         around("0.05", "0.05"),
         around("0.7", "0.7"),
@@ -106,8 +106,8 @@ def margin(box: Sequence[arb]) -> arb:
     return kl_bonus(pi0, inverse_beta, s) - kl_floor(pi0, s)
 
 
-def centred_gap(box: Sequence[arb]) -> arb:
-    """KL(pi_ent‖pi0) less the least KL of a policy with q_s on K and pi0 on I, which self-centred DS has at beta' = ∞.
+def centered_gap(box: Sequence[arb]) -> arb:
+    """KL(pi_ent‖pi0) less the least KL of a policy with q_s on K and pi0 on I, which self-centered DS has at beta' = ∞.
 
     −1 where that policy's C is not above C_ent for certain. The least KL is −log(C0 e^{−κ} + 1 − C0).
     """
@@ -128,10 +128,10 @@ def _on_box(claim: str, sign: int, box: Box, control: bool = False) -> Certifica
     return proof.certificate("T6", claim, _words(box), control)
 
 
-def _centred(box: Box) -> Certificate:
+def _centered(box: Box) -> Certificate:
     proof = Proof()
-    proof.everywhere(centred_gap, box)
-    claim = "self-centred DS (beta' = ∞) has larger C than pi_ent and is closer in reverse KL"
+    proof.everywhere(centered_gap, box)
+    claim = "self-centered DS (beta' = ∞) has larger C than pi_ent and is closer in reverse KL"
     return proof.certificate("T6", claim, _words(box))
 
 
@@ -158,7 +158,7 @@ def _by_hand() -> Certificate:
 
 
 def _chi_squared(control: bool = False) -> Certificate:
-    """Self-centred DS with pi_ent's pi_K: C at least that of pi_ent and at least that of beta' = ∞."""
+    """Self-centered DS with pi_ent's pi_K: C at least that of pi_ent and at least that of beta' = ∞."""
     (a, b), rest, s, v = CHI
     proof = Proof()
     raw = [arb(p) ** arb(s) for p in (a, b)]
@@ -178,7 +178,7 @@ def _chi_squared(control: bool = False) -> Certificate:
     proof.near(chi(least), "0.2391", "0.00005")
     proof.positive(2 * least / C0 * on_correct - 2 * (1 - least) / (1 - C0))  # convex: it rises from there on
     proof.positive((chi(C_ent) - chi(least)) if control else (chi(least) - chi(C_ent)))
-    claim = "self-centred DS holds for chi-squared" if control else "self-centred DS fails for chi-squared: ≥ .2391"
+    claim = "self-centered DS holds for chi-squared" if control else "self-centered DS fails for chi-squared: ≥ .2391"
     return proof.certificate("T6", f"{claim} against .2318", "K = (1/20, 7/10), I = (1/4), s = 1/2, beta = 10", control)
 
 
@@ -189,7 +189,7 @@ def certificates() -> list[Certificate]:
         _by_hand(),
         _on_box("literal DS fails (beyond the boundary)", -1, FAILS),
         _on_box("literal DS holds (within the boundary)", 1, HOLDS),
-        *map(_centred, CENTRED),
+        *map(_centered, CENTERED),
         _chi_squared(),
     ]
 

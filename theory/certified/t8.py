@@ -25,7 +25,7 @@ TWO_STEPS: Box = (
 
 
 def step(pi_K: Sequence[fmpq], exponent: int) -> list[fmpq]:
-    """One DS step on K with a whole a, exact: pi_K^a, normalised."""
+    """One DS step on K with a whole a, exact: pi_K^a, normalized."""
     raw = [p**exponent if exponent >= 0 else (1 / p) ** -exponent for p in pi_K]
     total = sum(raw, fmpq(0))
     return [one / total for one in raw]

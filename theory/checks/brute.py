@@ -23,13 +23,13 @@ def sequences(m: int, size: int) -> npt.NDArray[np.int64]:
     return np.array(list(itertools.product(range(m), repeat=size)))
 
 
-def normalise(reward: Array, ddof: int, eps: float, std: bool = True) -> Array:
+def normalize(reward: Array, ddof: int, eps: float, std: bool = True) -> Array:
     """GRPO's advantages of all groups, (groups, N), from NumPy's mean and std; 0 where a group has no spread."""
-    centred = reward - reward.mean(1, keepdims=True)
+    centered = reward - reward.mean(1, keepdims=True)
     spread = np.ptp(reward, axis=1, keepdims=True) > 1e-12
     if not std or reward.shape[1] == ddof:
-        return np.where(spread, centred, 0.0)
-    return np.where(spread, centred / (np.where(spread, reward.std(1, ddof=ddof, keepdims=True), 1.0) + eps), 0.0)
+        return np.where(spread, centered, 0.0)
+    return np.where(spread, centered / (np.where(spread, reward.std(1, ddof=ddof, keepdims=True), 1.0) + eps), 0.0)
 
 
 def expected_step(p: Array, correct: npt.NDArray[np.bool_], size: int, advantages: Advantages) -> Array:

@@ -133,8 +133,8 @@ THEOREM = Theorem(
             lambda real: lambda p, C, size: real(p, C, size + 1),
         ),
         Control(
-            "advantages not centred",
-            "theory.sampled:normalised",
+            "advantages not centered",
+            "theory.sampled:normalized",
             lambda real: lambda counts, reward, options: real(counts, reward, options) + 0.1,
         ),
     ),

@@ -26,7 +26,7 @@ OPTIONS = tuple(
 def literal(log_p: Array, correct: Mask, kind: str, gammas: tuple[float, float], options: Grpo) -> Array:
     """Advantages (groups, N) written out rollout by rollout as the table of methods has them: the oracle.
 
-    log_p, correct: (groups, N), of the rollouts drawn. kind: vanilla, entropy, ds or centred.
+    log_p, correct: (groups, N), of the rollouts drawn. kind: vanilla, entropy, ds or centered.
     """
     p, n = gammas
     if kind == "vanilla":
@@ -34,19 +34,19 @@ def literal(log_p: Array, correct: Mask, kind: str, gammas: tuple[float, float],
     elif kind == "entropy":
         bonus = -p * log_p
     else:
-        centre = np.zeros_like(log_p)
-        if kind == "centred":
+        center = np.zeros_like(log_p)
+        if kind == "centered":
             for row in range(len(log_p)):
                 for which in (True, False):
                     mask = correct[row] == which
                     if mask.any():
-                        centre[row, mask] = log_p[row, mask].mean()
-        bonus = np.where(correct, -p * (log_p - centre), n * (log_p - centre))
+                        center[row, mask] = log_p[row, mask].mean()
+        bonus = np.where(correct, -p * (log_p - center), n * (log_p - center))
     reward = correct.astype(np.float64)
     if options.place == "reward":
-        found = brute.normalise(reward + bonus, options.ddof, options.eps, options.std)
+        found = brute.normalize(reward + bonus, options.ddof, options.eps, options.std)
     else:
-        found = brute.normalise(reward, options.ddof, options.eps, options.std) + bonus
+        found = brute.normalize(reward, options.ddof, options.eps, options.std) + bonus
     if options.drop_uniform:
         k = correct.sum(1, keepdims=True)
         found = np.where((k > 0) & (k < correct.shape[1]), found, 0.0)
@@ -60,7 +60,7 @@ def shape(kind: str, gammas: tuple[float, float]) -> Shaping:
         return shaping.vanilla()
     if kind == "entropy":
         return shaping.entropy(p)
-    return shaping.ds_centred(p, n) if kind == "centred" else shaping.ds(p, n)
+    return shaping.ds_centered(p, n) if kind == "centered" else shaping.ds(p, n)
 
 
 def policy(rng: np.random.Generator, m: int) -> tuple[Array, Mask]:
@@ -73,8 +73,8 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
     """See `THEOREM`."""
     some = int(np.clip(n // 500, 10, 100))
     return [
-        *(_enumeration(rng, some, kind) for kind in ("vanilla", "entropy", "ds", "centred")),
-        _centred_part(rng, some),
+        *(_enumeration(rng, some, kind) for kind in ("vanilla", "entropy", "ds", "centered")),
+        _centered_part(rng, some),
         _mean_step(rng, some),
         *_noise(rng, some),
         _full_size(rng),
@@ -99,16 +99,18 @@ def _enumeration(rng: np.random.Generator, n: int, kind: str) -> Outcome:
     return Outcome(f"count vectors = all m^N ordered groups: {kind}", n, error, 1e-10, "m, N <= 4; Eq. 4 and Eq. 6")
 
 
-def _centred_part(rng: np.random.Generator, n: int) -> Outcome:
+def _centered_part(rng: np.random.Generator, n: int) -> Outcome:
     error = 0.0
     for _ in range(n):
         m, size = int(rng.integers(2, 7)), int(rng.integers(1, 9))
         log_p, correct = policy(rng, m)
         gamma = float(rng.uniform(0.05, 2))
-        steps = [sampled.expected_step(log_p, correct, size, s) for s in (shaping.ds_centred(gamma), shaping.vanilla())]
-        found = sampled.centred_ds_part(log_p, correct, size, gamma)
+        steps = [
+            sampled.expected_step(log_p, correct, size, s) for s in (shaping.ds_centered(gamma), shaping.vanilla())
+        ]
+        found = sampled.centered_ds_part(log_p, correct, size, gamma)
         error = max(error, float(np.abs(steps[0] - steps[1] - found).max()))
-    return Outcome("DS part of the self-centred step: closed form", n, error, 1e-11, "m <= 6, N <= 8")
+    return Outcome("DS part of the self-centered step: closed form", n, error, 1e-11, "m <= 6, N <= 8")
 
 
 def _mean_step(rng: np.random.Generator, n: int) -> Outcome:
@@ -132,16 +134,16 @@ def _noise(rng: np.random.Generator, n: int) -> list[Outcome]:
         log_p = np.where(correct, np.log(share), log_p)
         counts = sampled.count_vectors(5, size)
         weights = np.exp(sampled.log_multinomial(counts, log_p))
-        plain, centred, uncentred = (
+        plain, centered, uncentered = (
             sampled.group_step(log_p, correct, counts, s)
-            for s in (shaping.vanilla(), shaping.ds_centred(0.5), shaping.ds(0.5))
+            for s in (shaping.vanilla(), shaping.ds_centered(0.5), shaping.ds(0.5))
         )
-        none = max(none, float(np.abs(centred - plain).max()))
-        part = uncentred - plain
+        none = max(none, float(np.abs(centered - plain).max()))
+        part = uncentered - plain
         still += not float(weights @ ((part - weights @ part) ** 2).sum(1)) > 1e-12
     return [
-        Outcome("uniform pi_K: self-centred DS adds nothing to any group's step", n, none, 1e-13),
-        Outcome("uniform pi_K: the uncentred DS part is random", n, still, 0, "instances where it has no variance"),
+        Outcome("uniform pi_K: self-centered DS adds nothing to any group's step", n, none, 1e-13),
+        Outcome("uniform pi_K: the uncentered DS part is random", n, still, 0, "instances where it has no variance"),
     ]
 
 
@@ -157,7 +159,7 @@ def _full_size(rng: np.random.Generator) -> Outcome:
 def _monte_carlo(rng: np.random.Generator) -> Outcome:
     log_p, correct, size, runs = np.log([0.2, 0.1, 0.05, 0.4, 0.25]), np.arange(5) < 3, 4, 100_000
     worst = 0.0
-    for kind, options in (("ds", Grpo("reward", ddof=1, eps=1e-4)), ("centred", Grpo())):
+    for kind, options in (("ds", Grpo("reward", ddof=1, eps=1e-4)), ("centered", Grpo())):
         shaped = shape(kind, (0.4, 0.2))
         start = np.broadcast_to(log_p, (runs, 5))
         moved = simulation.simulate(start, correct, size, shaped, rng, 1, 1.0, options).logits - start
@@ -174,9 +176,9 @@ THEOREM = Theorem(
     title="Finite groups",
     statement=(
         "One sampled GRPO step, exactly, by summing over the binom(N+m-1, m-1) count vectors: vanilla, entropy, DS, "
-        "self-centred DS, in reward form (Eq. 4) and advantage form (Eq. 6). The DS part of the self-centred step is "
+        "self-centered DS, in reward form (Eq. 4) and advantage form (Eq. 6). The DS part of the self-centered step is "
         "-eta gamma_p (NC - 1 + (1-C)^N)/N q_y (log q_y - E_q log q) on K, 0 on I: at uniform pi_K it adds no noise, "
-        "uncentred DS does."
+        "uncentered DS does."
     ),
     tag="new",
     oracle="all m^N ordered groups with advantages written out rollout by rollout; T2's factors; Monte Carlo",
@@ -193,8 +195,8 @@ THEOREM = Theorem(
             lambda real: lambda p, n=0.0: Shaping(-real(p, n).on_incorrect, -real(p, n).on_correct),
         ),
         Control(
-            "group centring left out",
-            "theory.shaping:ds_centred",
+            "group centering left out",
+            "theory.shaping:ds_centered",
             lambda real: lambda *a: shaping.ds(*a),
         ),
         Control(
@@ -203,8 +205,8 @@ THEOREM = Theorem(
             lambda real: lambda counts, log_p: real(counts, np.full_like(log_p, -np.log(log_p.shape[-1]))),
         ),
         Control(
-            "advantages not centred",
-            "theory.sampled:normalised",
+            "advantages not centered",
+            "theory.sampled:normalized",
             lambda real: lambda counts, reward, options: real(counts, reward, options) + 0.1,
         ),
     ),

@@ -154,7 +154,7 @@ THEOREM = Theorem(
     statement=(
         "If a method's advantages depend on the rewards of the group alone, its expected step is w_N(p) times the "
         "gradient of p, w_N(p) = E f(1, 1+B) − E f(0, B), B ~ Bin(N−1, p): it chooses the speed at each p, and at "
-        "equal p all such methods have the same policy. GRPO's w is least at ½ and rises towards both ends for N ≥ 4 "
+        "equal p all such methods have the same policy. GRPO's w is least at ½ and rises toward both ends for N ≥ 4 "
         "(below it is constant); those of MaxRL (N ≥ 3) and PKPO fall throughout. Only terms in log pi or in answers "
         "leave the orbit."
     ),

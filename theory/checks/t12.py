@@ -59,7 +59,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         _integral(rng),
         *_concave(rng, n),
         _condition(),
-        _optimiser(rng, max(2, min(n // 500, 10))),
+        _optimizer(rng, max(2, min(n // 500, 10))),
         _unique(rng, max(1, min(n // 1000, 3))),
         _kept(rng, max(8, min(n // 50, 60))),
         *_forgets(),
@@ -148,8 +148,8 @@ def _condition() -> Outcome:
     return Outcome("w_N falls: MaxRL, PKPO, Pass@k training, F-GRPO from some gamma", 4, wrong, 0, "violations")
 
 
-def _optimiser(rng: np.random.Generator, n: int) -> Outcome:
-    """The limit against a general optimiser, by value."""
+def _optimizer(rng: np.random.Generator, n: int) -> Outcome:
+    """The limit against a general optimizer, by value."""
     error = 0.0
     for _ in range(n):
         log_p, solves = (one[0] for one in instances(rng, 1, 4, 5))
@@ -170,7 +170,7 @@ def _optimiser(rng: np.random.Generator, n: int) -> Outcome:
             )
             found = loss(np.exp(_limit(solves, advantages, gamma_p)))
             error = float(np.maximum(error, found - float(done.fun)))
-    return Outcome("limit = maximiser of Φ", n, error, 3e-6, "SLSQP, by value")
+    return Outcome("limit = maximizer of Φ", n, error, 3e-6, "SLSQP, by value")
 
 
 def _unique(rng: np.random.Generator, n: int) -> Outcome:
@@ -255,7 +255,7 @@ THEOREM = Theorem(
         "dropped. DS adds a concave term."
     ),
     tag="new",
-    oracle="T11's step prompt by prompt; quadrature; a general optimiser; integration of the flows from several bases",
+    oracle="T11's step prompt by prompt; quadrature; a general optimizer; integration of the flows from several bases",
     instances=(
         "(strategies, prompts) in {(2,2), (3,4), (5,4), (6,8)}; Dirichlet(1) policies, each strategy solves a prompt "
         "with its own uniform probability; N = 6 and 8, conditions for N = 4 to 64"

@@ -41,10 +41,10 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         error = max(
             error, float(np.abs(found - change(log_p, correct, own_step(log_p, correct, gamma_p, gamma_n))).max())
         )
-        above = max(above, float(firstorder.centred_effect(log_p, correct, 8, gamma_p).max()))
+        above = max(above, float(firstorder.centered_effect(log_p, correct, 8, gamma_p).max()))
     return [
         Outcome("effect = derivative of p along the term's mean step", n, error, 1e-8, "central difference"),
-        Outcome("self-centred: never above zero", n, above, 1e-15),
+        Outcome("self-centered: never above zero", n, above, 1e-15),
         *_sampled(rng, max(2, min(n // 400, 60))),
         *_threshold(rng, min(n, 20_000)),
         *_ends(),
@@ -53,7 +53,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
 
 def _sampled(rng: np.random.Generator, n: int) -> list[Outcome]:
     """Against T10's exact expected step of sampled groups, DS less vanilla."""
-    plain = centred = 0.0
+    plain = centered = 0.0
     for _ in range(n):
         log_p, correct = (one[0] for one in instances(rng, 1, 4))
         size, gamma_p, gamma_n = int(rng.integers(2, 7)), float(rng.uniform(0, 1)), float(rng.uniform(0, 1))
@@ -62,12 +62,12 @@ def _sampled(rng: np.random.Generator, n: int) -> list[Outcome]:
         plain = max(
             plain, abs(float(change(log_p, correct, step) - firstorder.effect(log_p, correct, gamma_p, gamma_n)))
         )
-        step = sampled.expected_step(log_p, correct, size, shaping.ds_centred(gamma_p)) - base
-        found = firstorder.centred_effect(log_p, correct, size, gamma_p)
-        centred = max(centred, abs(float(change(log_p, correct, step) - found)))
+        step = sampled.expected_step(log_p, correct, size, shaping.ds_centered(gamma_p)) - base
+        found = firstorder.centered_effect(log_p, correct, size, gamma_p)
+        centered = max(centered, abs(float(change(log_p, correct, step) - found)))
     return [
         Outcome("effect = that of T10's expected step, all groups", n, plain, 1e-8, "N ≤ 6"),
-        Outcome("self-centred effect likewise", n, centred, 1e-8, "N ≤ 6"),
+        Outcome("self-centered effect likewise", n, centered, 1e-8, "N ≤ 6"),
     ]
 
 
@@ -112,7 +112,7 @@ THEOREM = Theorem(
     statement=(
         "To first order the gamma_p term changes p by gamma_p p²(1−p)[S_K(ℓ̃ − pℓ̄) + (1−p) S_I ℓ̄]: DS-GRPO's p "
         "rises faster than GRPO's iff p < p*, which is 1 iff the correct answers are equally likely. Near p = 1 the "
-        "drag is of order 1 − p, GRPO's own gain of order (1 − p)². The self-centred term never raises p."
+        "drag is of order 1 − p, GRPO's own gain of order (1 − p)². The self-centered term never raises p."
     ),
     tag="new",
     oracle="central differences along the term's step by definition, and along T10's exact expected step of all groups",
@@ -133,8 +133,8 @@ THEOREM = Theorem(
             lambda real: lambda log_p, mask: _untilted(real(log_p, mask)),
         ),
         Control(
-            "the self-centred term taken to help",
-            "theory.firstorder:centred_effect",
+            "the self-centered term taken to help",
+            "theory.firstorder:centered_effect",
             lambda real: lambda *arguments: -real(*arguments),
         ),
         Control(

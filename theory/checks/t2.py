@@ -114,7 +114,7 @@ def _enumeration(rng: np.random.Generator, n: int) -> Outcome:
 
 def _against_all_groups(p: Array, correct: npt.NDArray[np.bool_], size: int, ddof: int, eps: float, std: bool) -> float:
     def advantages(log_p: Array, good: npt.NDArray[np.bool_]) -> Array:
-        return brute.normalise(good.astype(np.float64), ddof, eps, std)
+        return brute.normalize(good.astype(np.float64), ddof, eps, std)
 
     wanted = brute.expected_step(p, correct, size, advantages)
     return float(np.abs(groups.mean_step(p, correct, size, ddof, eps, std) - wanted).max())

@@ -139,11 +139,11 @@ def _natural(rng: np.random.Generator, n: int, odes: int) -> list[Outcome]:
         return np.asarray(rates[0] - rates[1])
 
     short = float(np.max((1 - odds_rate(shaping.ds(gamma_p, gamma_n))) / (1 + gamma_p + gamma_n)))
-    exact = np.abs(odds_rate(shaping.ds_centred(gamma_p)) - odds_rate(shaping.vanilla())) / (1 + gamma_p)
+    exact = np.abs(odds_rate(shaping.ds_centered(gamma_p)) - odds_rate(shaping.vanilla())) / (1 + gamma_p)
     ratios, odds = 0.0, 0.0
     for i in range(odes):
         log_p0, mask = base(rng)
-        kind = (shaping.vanilla(), shaping.ds(0.7, 0.3), shaping.ds_centred(0.7), shaping.entropy(-0.4))[i % 4]
+        kind = (shaping.vanilla(), shaping.ds(0.7, 0.3), shaping.ds_centered(0.7), shaping.entropy(-0.4))[i % 4]
         last = policies.log_normalize(flows.integrate(log_p0, mask, kind, [2.0], natural=True)[-1])
         found = np.where(mask, policies.conditional(last, mask), policies.conditional(last, ~mask))
         ratios = max(ratios, float(np.abs(found - flows.natural_conditionals(log_p0, mask, kind, 2.0)).max()))
@@ -151,9 +151,9 @@ def _natural(rng: np.random.Generator, n: int, odes: int) -> list[Outcome]:
             odds = max(odds, abs(float(policies.log_odds(last, mask) - policies.log_odds(log_p0, mask)) - 2.0))
     return [
         Outcome("natural DS: d logit C/dt >= 1", n, short, 1e-12, "shortfall"),
-        Outcome("natural self-centred DS has vanilla's d logit C/dt", n, float(exact.max()), 1e-12, "gamma_n = 0"),
+        Outcome("natural self-centered DS has vanilla's d logit C/dt", n, float(exact.max()), 1e-12, "gamma_n = 0"),
         Outcome("natural log-ratios scale by e^{-gamma_p t}, e^{gamma_n t}", odes, ratios, 1e-7, "LSODA to t = 2"),
-        Outcome("natural vanilla and self-centred: logit C grows by t", odes // 2, odds, 1e-7, "LSODA to t = 2"),
+        Outcome("natural vanilla and self-centered: logit C grows by t", odes // 2, odds, 1e-7, "LSODA to t = 2"),
     ]
 
 
@@ -200,7 +200,7 @@ def _penalty(rng: np.random.Generator, odes: int) -> list[Outcome]:
 
 
 def _with_odd_sign(shape: Shaping) -> Shaping:
-    return Shaping(shape.on_correct, -np.asarray(shape.on_incorrect), shape.centred)
+    return Shaping(shape.on_correct, -np.asarray(shape.on_incorrect), shape.centered)
 
 
 THEOREM = Theorem(
@@ -210,7 +210,7 @@ THEOREM = Theorem(
         "Plain policy-gradient flow: vanilla conserves e^-theta differences, ends on the likeliest correct trajectory "
         "with 1-C ~ L/((L+1)t); the bonus ends with pi_K uniform but C < 1; DS (any gamma_p > 0) with C = 1 and pi_K "
         "uniform, climbing F; a penalty on a point mass, incorrect if gamma > gamma*. Natural gradient: vanilla keeps "
-        "every ratio inside K, DS shrinks them by e^{-gamma_p t}, self-centred DS has exactly vanilla's C(t)."
+        "every ratio inside K, DS shrinks them by e^{-gamma_p t}, self-centered DS has exactly vanilla's C(t)."
     ),
     tag="derived; potential, rates and penalty threshold new",
     oracle="complex-step gradient of F; LSODA in the clock log(1+t) to t = 1e8",
@@ -241,8 +241,8 @@ THEOREM = Theorem(
             ),
         ),
         Control(
-            "self-centring left out",
-            "theory.shaping:ds_centred",
+            "self-centering left out",
+            "theory.shaping:ds_centered",
             lambda real: lambda *a: shaping.ds(*a),
         ),
         Control(

@@ -1,4 +1,4 @@
-"""T4, closed forms: stationarity on every instance, the gap to random rivals, an optimiser that knows no formula."""
+"""T4, closed forms: stationarity on every instance, the gap to random rivals, an optimizer that knows no formula."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from theory.checks.instances import DISTRIBUTION, Instances, random_instances
 from theory.policies import Array, Mask
 
 FORMS = ("vanilla", "entropy bonus", "entropy penalty", "Shannon bonus", "Shannon penalty", "DS")
-INSTANCES_PER_OPTIMISATION = 100
+INSTANCES_PER_OPTIMIZATION = 100
 
 
 def problem(form: str, found: Instances) -> tuple[Array, Array, Array]:
@@ -52,8 +52,8 @@ def stationarity(log_p: Array, log_p0: Array, reward: Array, beta: Array, gamma:
     return np.asarray(np.ptp(slope, axis=-1) / scale)
 
 
-def optimise(payoff: Array, weight: float) -> Array:
-    """The log-policy (m,) that maximises E[payoff] + weight H(pi): SciPy's trust-region Newton on logits, from zero."""
+def optimize(payoff: Array, weight: float) -> Array:
+    """The log-policy (m,) that maximizes E[payoff] + weight H(pi): SciPy's trust-region Newton on logits, from zero."""
 
     def loss(theta: Array) -> tuple[float, Array]:
         log_p = theta - np.logaddexp.reduce(theta)
@@ -71,7 +71,7 @@ def optimise(payoff: Array, weight: float) -> Array:
 
 
 def mild_instances(rng: np.random.Generator, n: int, m: int) -> Instances:
-    """Problems whose optimum an optimiser can resolve: probabilities of 1e-6 have gradients of 1e-6."""
+    """Problems whose optimum an optimizer can resolve: probabilities of 1e-6 have gradients of 1e-6."""
     beta = np.exp(rng.uniform(np.log(0.5), np.log(10), n))
     size = rng.integers(1, m, n)
     correct = np.argsort(rng.random((n, m)), axis=-1) < size[:, None]
@@ -98,25 +98,25 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
     return [
         *(Outcome(names[form], n, spread[form], 1e-12, "relative to its terms") for form in FORMS),
         Outcome("and a maximum: a rival loses (beta + gamma) KL(rival‖pi)", n, gap, 1e-11, "relative; six forms"),
-        *_against_optimiser(rng, max(n // INSTANCES_PER_OPTIMISATION, 2 * len(FORMS))),
+        *_against_optimizer(rng, max(n // INSTANCES_PER_OPTIMIZATION, 2 * len(FORMS))),
     ]
 
 
-def _against_optimiser(rng: np.random.Generator, n: int) -> list[Outcome]:
+def _against_optimizer(rng: np.random.Generator, n: int) -> list[Outcome]:
     odds = probabilities = 0.0
     sizes = rng.integers(2, 9, n)
     for i, m in enumerate(sizes.tolist()):
         one = mild_instances(rng, 1, m)
         log_p, reward, gamma = problem(FORMS[i % len(FORMS)], one)
-        found = optimise(reward[0] + one.beta[0] * one.log_p0[0], float(one.beta[0] + gamma[0]))
+        found = optimize(reward[0] + one.beta[0] * one.log_p0[0], float(one.beta[0] + gamma[0]))
         correct = one.correct[0]
         wanted = np.log(np.exp(found[correct]).sum() / np.exp(found[~correct]).sum())
         odds = _larger(odds, np.abs(policies.log_odds(log_p, one.correct) - wanted))
         probabilities = _larger(probabilities, np.abs(log_p[0] - found))
     detail = "absolute; trust-region Newton on logits; m 2..8, logits normal, beta in [.5, 10], gammas in [0, 1.5 beta]"
     return [
-        Outcome("an optimiser's log-odds", n, odds, 1e-4, detail),
-        Outcome("an optimiser's log-probabilities", n, probabilities, 1e-3, detail),
+        Outcome("an optimizer's log-odds", n, odds, 1e-4, detail),
+        Outcome("an optimizer's log-probabilities", n, probabilities, 1e-3, detail),
     ]
 
 
@@ -137,7 +137,7 @@ THEOREM = Theorem(
     id="T4",
     title="Closed forms",
     statement=(
-        "The maximiser of E_pi[R] − beta KL(pi‖pi0) is ∝ pi0 e^{r/beta} (vanilla), pi0^{1−gamma/beta} e^{r/beta} "
+        "The maximizer of E_pi[R] − beta KL(pi‖pi0) is ∝ pi0 e^{r/beta} (vanilla), pi0^{1−gamma/beta} e^{r/beta} "
         "(entropy, cross-entropy form), pi0^{beta/(beta+gamma)} e^{r/(beta+gamma)} (Shannon form), and for DS "
         "pi0^{1−gamma_p/beta} e^{1/beta} on K, pi0^{1+gamma_n/beta} on I."
     ),

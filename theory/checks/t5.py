@@ -1,4 +1,4 @@
-"""T5, DS against vanilla at equal beta: odds by quadrature, majorisation, the ceiling, the price by an optimiser."""
+"""T5, DS against vanilla at equal beta: odds by quadrature, majorisation, the ceiling, the price by an optimizer."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _spread(log_p0: Array, mask: Mask) -> Array:
 
 
 def _price(rng: np.random.Generator, n: int) -> Outcome:
-    """At DS's own C and KL no policy has a larger entropy of pi_K: an optimiser, started anywhere, finds DS's."""
+    """At DS's own C and KL no policy has a larger entropy of pi_K: an optimizer, started anywhere, finds DS's."""
     error = 0.0
     for _ in range(max(n, 3)):
         m = int(rng.integers(4, 7))

@@ -22,7 +22,7 @@ DIVERGENCES: dict[str, Divergence] = {
     "Rényi 2": lambda p, q: measures.renyi(p, q, alpha=2.0),
     "Rényi 5": lambda p, q: measures.renyi(p, q, alpha=5.0),
 }
-CENTRED_HOLDS = ("reverse KL", "forward KL", "total variation", "Rényi 1/2")
+CENTERED_HOLDS = ("reverse KL", "forward KL", "total variation", "Rényi 1/2")
 RIVALS = 24  # literal DS policies drawn at random for each instance that should have none
 
 
@@ -62,7 +62,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         _direct(worst, log_p0, correct, beta, s, bonus)
         found = _boundary(worst, rng, log_p0, correct, bonus, s)
         literal, fails = literal + len(found), fails + int(np.sum(~found))
-        chi += _centred(worst, log_p0, correct, bonus, s, closeness)
+        chi += _centered(worst, log_p0, correct, bonus, s, closeness)
         _penalty(worst, log_p0, correct, beta, batch.gamma_p)
     rate = f"the literal form fails on {fails / literal:.1%} of these instances"
     return [
@@ -75,12 +75,12 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         worst.outcome("boundary: the witness meets all three", 1e-7, "C, entropy of pi_K, KL"),
         worst.outcome("boundary: beyond it no literal DS does", 0, f"violations, {RIVALS} rivals each; {rate}"),
         worst.outcome("boundary: C_ent > C̲ lies within it", 0, "violations"),
-        worst.outcome("self-centred: fixed point of its own reward", 1e-8, "stationarity, relative"),
-        worst.outcome("self-centred: without e^{1/beta}, the C of least KL", 1e-12, "four neighbours each, relative"),
-        worst.outcome("self-centred: C and pi_K as wanted", 1e-8, "C at least, pi_K equal"),
-        *(worst.outcome(f"self-centred: D ≤ D(pi_ent): {name}", 1e-9, "relative") for name in CENTRED_HOLDS),
+        worst.outcome("self-centered: fixed point of its own reward", 1e-8, "stationarity, relative"),
+        worst.outcome("self-centered: without e^{1/beta}, the C of least KL", 1e-12, "four neighbors each, relative"),
+        worst.outcome("self-centered: C and pi_K as wanted", 1e-8, "C at least, pi_K equal"),
+        *(worst.outcome(f"self-centered: D ≤ D(pi_ent): {name}", 1e-9, "relative") for name in CENTERED_HOLDS),
         worst.outcome(
-            "Rényi 2 (chi-squared): holds centred by D_2", 1e-9, f"without that repair it fails on {chi / n:.1%}"
+            "Rényi 2 (chi-squared): holds centered by D_2", 1e-9, f"without that repair it fails on {chi / n:.1%}"
         ),
         worst.outcome("a penalty is dominated by vanilla", 1e-9, "C, majorisation, six divergences"),
     ]
@@ -167,38 +167,40 @@ def _boundary(worst: Worst, rng: np.random.Generator, log_p0: Array, correct: Ma
     return where.meets
 
 
-def _centred(worst: Worst, log_p0: Array, correct: Mask, bonus: Array, s: Array, closeness: dict[str, Array]) -> int:
-    inverse = dominance.centred_witness(log_p0, correct, bonus, s)
-    ours = dominance.centred_policy(log_p0, correct, inverse, s)
+def _centered(worst: Worst, log_p0: Array, correct: Mask, bonus: Array, s: Array, closeness: dict[str, Array]) -> int:
+    inverse = dominance.centered_witness(log_p0, correct, bonus, s)
+    ours = dominance.centered_policy(log_p0, correct, inverse, s)
     odds = policies.log_odds(bonus, correct)
     less = np.maximum(odds - policies.log_odds(ours, correct), 0.0) / (1 + np.abs(odds))
     wanted = policies.conditional(bonus, correct)
     apart = np.abs(np.where(correct, policies.conditional(ours, correct), 0.0) - np.where(correct, wanted, 0.0)).max(-1)
     scale = 1 + np.where(correct, np.abs(wanted), 0.0).max(-1)
-    worst.add("self-centred: C and pi_K as wanted", np.maximum(less, apart / scale))
-    for name in CENTRED_HOLDS:
-        worst.add(f"self-centred: D ≤ D(pi_ent): {name}", excess(closeness[name], DIVERGENCES[name](ours, log_p0)))
-    name = "self-centred: without e^{1/beta}, the C of least KL"  # neighbours, from the bonus's own pi_K, are farther
-    least = dominance.centred_log_odds(log_p0, correct, s)
-    nearest = measures.kl(dominance.centred_policy(log_p0, correct, 0.0, s), log_p0)
+    worst.add("self-centered: C and pi_K as wanted", np.maximum(less, apart / scale))
+    for name in CENTERED_HOLDS:
+        worst.add(f"self-centered: D ≤ D(pi_ent): {name}", excess(closeness[name], DIVERGENCES[name](ours, log_p0)))
+    name = "self-centered: without e^{1/beta}, the C of least KL"  # neighbors, from the bonus's own pi_K, are farther
+    least = dominance.centered_log_odds(log_p0, correct, s)
+    nearest = measures.kl(dominance.centered_policy(log_p0, correct, 0.0, s), log_p0)
     rest = policies.conditional(log_p0, ~correct)
     around = [dominance.compose(least + step, wanted, rest) for step in (-3.0, -0.1, 0.1, 3.0)]
     worst.add(name, np.max([excess(measures.kl(near, log_p0), nearest) for near in around], axis=0))
-    repaired = dominance.renyi_centred_policy(log_p0, correct, bonus, s, 2.0)
+    repaired = dominance.renyi_centered_policy(log_p0, correct, bonus, s, 2.0)
     two = DIVERGENCES["Rényi 2"]
-    worst.add("Rényi 2 (chi-squared): holds centred by D_2", excess(closeness["Rényi 2"], two(repaired, log_p0)))
+    worst.add("Rényi 2 (chi-squared): holds centered by D_2", excess(closeness["Rényi 2"], two(repaired, log_p0)))
 
     real = inverse > 1e-6
     b = 1 / np.where(real, inverse, 1.0)
     fixed = policies.ds_centered(log_p0, correct, b, (1 - s) * b)
     worst.add(
-        "self-centred: fixed point of its own reward", _stationarity(fixed, log_p0, correct, b, (1 - s) * b, ours), real
+        "self-centered: fixed point of its own reward",
+        _stationarity(fixed, log_p0, correct, b, (1 - s) * b, ours),
+        real,
     )
     return int(np.sum(excess(closeness["Rényi 2"], two(ours, log_p0)) > 1e-6))
 
 
 def _stationarity(fixed: Array, log_p0: Array, correct: Mask, beta: Array, gamma: Array, ours: Array) -> Array:
-    """R/beta − log(pi/pi0) is one constant where R is the self-centred reward under pi itself; and pi is `ours`."""
+    """R/beta − log(pi/pi0) is one constant where R is the self-centered reward under pi itself; and pi is `ours`."""
     mean = policies.expected(policies.conditional(fixed, correct), log_p0)[:, None]
     reward = np.where(correct, 1 - gamma[:, None] * (log_p0 - mean), 0.0)
     residual = reward / beta[:, None] - (fixed - log_p0)
@@ -229,12 +231,12 @@ THEOREM = Theorem(
         "For an entropy bonus pi_ent, the policy pi* with its C and pi_K and the base's pi_I is no farther from the "
         "base in any f- or Rényi divergence; only correct trajectories need another reward. A literal DS policy does "
         "as well as pi_ent in C, diversity and KL iff kl(C̲‖C0) + C̲ κ < KL(pi_ent‖pi0), C̲ the least C of one that "
-        "diverse; self-centred DS always does. An entropy penalty is dominated by vanilla."
+        "diverse; self-centered DS always does. An entropy penalty is dominated by vanilla."
     ),
-    tag="paper (Theorem 3.4); boundary, self-centred form and penalty new",
+    tag="paper (Theorem 3.4); boundary, self-centered form and penalty new",
     oracle=(
         "divergences computed on all atoms; explicit witnesses put through T4's closed forms; random literal DS rivals "
-        "where none may exist; stationarity of the self-centred reward"
+        "where none may exist; stationarity of the self-centered reward"
     ),
     instances=DISTRIBUTION,
     check=check,
@@ -255,9 +257,9 @@ THEOREM = Theorem(
             lambda boundary: lambda *a: replace(_everywhere(boundary(*a)), margin=np.ones(len(a[0]))),
         ),
         Control(
-            "self-centred without its centre",
-            "theory.dominance:centred_log_odds",
-            lambda centred: lambda lp0, c, s: centred(lp0, c, np.ones_like(s)),
+            "self-centered without its center",
+            "theory.dominance:centered_log_odds",
+            lambda centered: lambda lp0, c, s: centered(lp0, c, np.ones_like(s)),
         ),
         Control(
             "DS with its gammas on the wrong classes",

@@ -15,7 +15,7 @@ ENDED = 1e-6
 
 
 def by_hand(found: Instances, steps: int) -> Array:
-    """`steps` steps, each the optimum of its own reward: pi ← pi e^{R/beta} normalised, R from the policy itself.
+    """`steps` steps, each the optimum of its own reward: pi ← pi e^{R/beta} normalized, R from the policy itself.
 
     It starts from the rewards' table, and shares no formula with the closed forms.
     """

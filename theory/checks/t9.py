@@ -1,4 +1,4 @@
-"""T9, Pass@k: limits of the strategies model against an optimiser, integration and enumeration."""
+"""T9, Pass@k: limits of the strategies model against an optimizer, integration and enumeration."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def check(rng: np.random.Generator, n: int) -> list[Outcome]:
         _ties(tied),
         _pass_at_k(rng, few),
         _large_k(rng, min(n, 2000)),
-        _maximiser(rng, few),
+        _maximizer(rng, few),
         *_integrated(rng, min(n, 16)),
         *_stated(),
     ]
@@ -157,8 +157,8 @@ def _large_k(rng: np.random.Generator, n: int) -> Outcome:
     return Outcome("order at large k = Pass@500 in whole numbers", n, wrong, 0, "violations")
 
 
-def _maximiser(rng: np.random.Generator, n: int) -> Outcome:
-    """gamma_n = 0: the limit maximises sum a p − w (p log p − p), which is concave and whose gradient is R."""
+def _maximizer(rng: np.random.Generator, n: int) -> Outcome:
+    """gamma_n = 0: the limit maximizes sum a p − w (p log p − p), which is concave and whose gradient is R."""
     error = 0.0
     for _ in range(n):
         solves = tables(rng, 1, 4, 5)[0]
@@ -179,9 +179,9 @@ def _maximiser(rng: np.random.Generator, n: int) -> Outcome:
             constraints={"type": "eq", "fun": lambda p: p.sum() - 1, "jac": np.ones_like},
             options={"ftol": 1e-14, "maxiter": 500},
         )
-        # by value: the optimiser must not find anything better, nor stop far below
+        # by value: the optimizer must not find anything better, nor stop far below
         error = max(error, abs(loss(np.exp(strategies.limit(a, gamma_p))) - float(done.fun)))
-    return Outcome("limit = maximiser of the flow's potential", n, error, 1e-6, "SLSQP, by value; gamma_n = 0")
+    return Outcome("limit = maximizer of the flow's potential", n, error, 1e-6, "SLSQP, by value; gamma_n = 0")
 
 
 def _integrated(rng: np.random.Generator, n: int) -> list[Outcome]:
@@ -255,7 +255,7 @@ THEOREM = Theorem(
         "vanilla forgets a solvable prompt. Against the base it can lose; gamma_n is dangerous where accuracy is low."
     ),
     tag="new",
-    oracle="rewards prompt by prompt; a general optimiser; integration of the flow; all m^k sequences of samples",
+    oracle="rewards prompt by prompt; a general optimizer; integration of the flow; all m^k sequences of samples",
     instances=(
         "(strategies, prompts) in {(2,2), (3,4), (5,4), (6,8)}; each strategy solves a prompt with its own uniform "
         "probability, in a third S0 nothing; Dirichlet(1) bases, at large k a quarter with ties and a quarter with "

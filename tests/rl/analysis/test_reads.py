@@ -11,7 +11,7 @@ from repro.manifest import REQUIRED, ROOT
 from rl.analysis import reads, results
 from rl.analysis.reads import Experiment, Experiments, Files, Place, Theory, available
 from rl.analysis.results import NotRun, ResultError
-from theory import exhibits
+from theory import tables
 
 NAME = "fig_selection_bias"
 TABLE = Theory(NAME)
@@ -20,7 +20,7 @@ TABLE = Theory(NAME)
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("computed")
-    exhibits.write(NAME, out)
+    tables.write(NAME, out)
     return out
 
 

@@ -46,7 +46,7 @@ def test_examples_do_not_depend_on_the_processes_that_enumerate_them(tokenizer):
     assert all(torch.equal(getattr(one, name), getattr(two, name)) for name in ("tokens", "labels", "cumulated"))
 
 
-def test_blanks_within_expressions_do_not_matter_but_neighbouring_numbers_never_fuse(tokenizer):
+def test_blanks_within_expressions_do_not_matter_but_neighboring_numbers_never_fuse(tokenizer):
     assert tokenizer("(1+12)*3")["input_ids"] == tokenizer("( 1 + 12 ) * 3")["input_ids"]
     assert tokenizer.decode(tokenizer("1 2")["input_ids"]) == "1 2"
     assert tokenizer("77 ?")["input_ids"] == [tokenizer.unk_token_id] * 2

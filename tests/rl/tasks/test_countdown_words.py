@@ -46,7 +46,7 @@ def config(tmp_path: Path, *rows: Any, **more: Any) -> words.CountdownWordsConfi
 
 
 def problem(**row: Any) -> countdown.Problem:
-    [found] = words.normalised([GOOD | row])[0].values()
+    [found] = words.normalized([GOOD | row])[0].values()
     return found
 
 

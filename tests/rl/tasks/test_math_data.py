@@ -11,7 +11,7 @@ import pytest
 
 from rl.tasks import math_data
 from rl.tasks._rows import DataError, say_left_out
-from rl.tasks.math_data import BENCHMARKS, SOURCES, TRAINING, Source, load, normalised
+from rl.tasks.math_data import BENCHMARKS, SOURCES, TRAINING, Source, load, normalized
 from rl.tasks.math_grading import Grader
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -174,7 +174,7 @@ def test_bytes_that_are_no_text_cost_their_row(tmp_path: Path) -> None:
 
 def test_an_id_twice_costs_the_second_row_and_a_solution_without_a_box_its_own() -> None:
     row, _ = ROWS["aime24"]
-    found = normalised("aime24", [row, row, row | {"id": 61, "solution": "204"}, row | {"id": {"a": 1}}])
+    found = normalized("aime24", [row, row, row | {"id": 61, "solution": "204"}, row | {"id": {"a": 1}}])
     assert [item.id for item in found.items] == ["aime24/60"]
     assert found.refused == {"id was there before": 1, "no boxed answer": 1, "id is no text": 1}
 
@@ -189,7 +189,7 @@ def test_an_answer_in_several_boxes_costs_its_row() -> None:
         r"<think>\boxed{2}": None,
     }
     row, _ = ROWS["math"]
-    found = normalised("math", [row | {"solution": text} for text in solutions])
+    found = normalized("math", [row | {"solution": text} for text in solutions])
     assert [item.answers for item in found.items] == [answers for answers in solutions.values() if answers]
     assert found.refused == {"several boxed answers": 1, "no boxed answer": 2}
     with Grader() as grader:
@@ -200,11 +200,11 @@ def test_an_answer_in_several_boxes_costs_its_row() -> None:
 def test_a_gold_answer_that_cannot_be_read_costs_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = ["2", "8 apples", "3.", r"\text{even}", r"\sqrt{2}", "(1, 2)", "x = 3", r"0.\overline{12}", "Thursday"]
     lost = ["(((", "3 4", "9^{9^{9^9}}", r"\frac{1}{", "x ="]
-    found = normalised("deepscaler", [{"problem": "Q?", "answer": answer} for answer in [*kept, *lost]])
+    found = normalized("deepscaler", [{"problem": "Q?", "answer": answer} for answer in [*kept, *lost]])
     assert [item.answers for item in found.items] == [(answer,) for answer in kept]
     assert found.refused == {"answer cannot be parsed": len(lost)}
     row, _ = ROWS["olympiadbench"]
-    found = normalised("olympiadbench", [row | {"final_answer": ["(((", "2"]}])
+    found = normalized("olympiadbench", [row | {"final_answer": ["(((", "2"]}])
     assert [item.answers for item in found.items] == [("(((", "2")]  # one that can be read is enough
     say_left_out("x", 1, found.refused | {"answer cannot be parsed": 2})
     assert capsys.readouterr().err == "x: 2 of 3 rows left out: 2 answer cannot be parsed\n"

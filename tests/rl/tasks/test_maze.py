@@ -47,8 +47,8 @@ SHIFTS = {"U": (-1, 0), "R": (0, 1), "D": (1, 0), "L": (0, -1)}
 Passages = set[frozenset[tuple[int, int]]]
 
 
-def neighbours(rows: int, columns: int) -> Passages:
-    """All pairs of neighbouring cells, cells being (row, column)."""
+def neighbors(rows: int, columns: int) -> Passages:
+    """All pairs of neighboring cells, cells being (row, column)."""
     cells = list(product(range(rows), range(columns)))
     return {frozenset(pair) for pair in combinations(cells, 2) if sum(abs(a - b) for a, b in zip(*pair)) == 1}
 
@@ -71,7 +71,7 @@ def grid_of(rows: int, columns: int, passages: Passages) -> _maze_grid.Grid:
 
 
 def open_grid(rows: int, columns: int) -> _maze_grid.Grid:
-    return grid_of(rows, columns, neighbours(rows, columns))
+    return grid_of(rows, columns, neighbors(rows, columns))
 
 
 def right(moves: str, passages: Passages, start: tuple[int, int], goal: tuple[int, int]) -> bool:
@@ -117,7 +117,7 @@ def example() -> maze.Problem:
     |       G|
     +--+--+--+
     """
-    return maze.problem(grid_of(2, 3, neighbours(2, 3) - {frozenset(((0, 1), (1, 1)))}), 0, 5, 5)
+    return maze.problem(grid_of(2, 3, neighbors(2, 3) - {frozenset(((0, 1), (1, 1)))}), 0, 5, 5)
 
 
 def test_an_example_by_hand() -> None:
@@ -137,7 +137,7 @@ def test_open_squares_have_the_known_numbers_of_self_avoiding_paths(side: int, c
 @st.composite
 def tasks_at_random(draw: st.DrawFn) -> tuple[int, int, Passages, int, int, int]:
     rows, columns = draw(st.integers(2, 3)), draw(st.integers(2, 3))
-    walls = sorted(neighbours(rows, columns), key=sorted)
+    walls = sorted(neighbors(rows, columns), key=sorted)
     passages = set(draw(st.lists(st.sampled_from(walls), unique=True, min_size=4)))
     start, goal = draw(st.lists(st.integers(0, rows * columns - 1), min_size=2, max_size=2, unique=True))
     return rows, columns, passages, start, goal, draw(st.integers(1, 8))
@@ -165,16 +165,16 @@ def test_a_flood_through_cells_already_entered_is_only_slower(monkeypatch: pytes
 def test_forgotten_cells_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     # Negative control: with cells entered twice the paths of a limit of six are no longer the brute force's.
     grid = open_grid(3, 3)
-    assert set(grid.paths(0, 8, 6)) == brute_paths(neighbours(3, 3), (0, 0), (2, 2), 6)
+    assert set(grid.paths(0, 8, 6)) == brute_paths(neighbors(3, 3), (0, 0), (2, 2), 6)
     real = _maze_grid.Grid.reach
     monkeypatch.setattr(_maze_grid.Grid, "reach", lambda self, cell, moves, closed=0: real(self, cell, moves))
-    assert set(grid.paths(0, 8, 6)) > brute_paths(neighbours(3, 3), (0, 0), (2, 2), 6)
+    assert set(grid.paths(0, 8, 6)) > brute_paths(neighbors(3, 3), (0, 0), (2, 2), 6)
 
 
 def test_every_cell_entered_is_on_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve rows of eleven cells with one way out: the walks that end inside are too many ever to be tried."""
     walls = {frozenset(((row, 10), (row, 11))) for row in range(1, 12)}
-    grid = grid_of(12, 12, neighbours(12, 12) - walls)
+    grid = grid_of(12, 12, neighbors(12, 12) - walls)
     calls = 0
     real = _maze_grid.Grid.reach
 
@@ -196,7 +196,7 @@ def test_trees_are_connected_and_without_loops() -> None:
         for _ in range(20):
             grid = _maze_grid.draw(rows, columns, 0, rng)
             passages = passages_of(grid)
-            assert passages <= neighbours(rows, columns)
+            assert passages <= neighbors(rows, columns)
             assert len(passages) == rows * columns - 1
             assert components(rows * columns, passages) == 1
 
@@ -210,8 +210,8 @@ def test_every_tree_is_drawn_alike(rows: int, columns: int, trees: int, each: in
 
 
 def test_trees_grown_by_joining_what_is_apart_would_be_noticed() -> None:
-    # Negative control: passages in random order, each kept if it joins two parts, favour some trees of two by three.
-    walls = sorted(neighbours(2, 3), key=sorted)
+    # Negative control: passages in random order, each kept if it joins two parts, favor some trees of two by three.
+    walls = sorted(neighbors(2, 3), key=sorted)
     orders: Counter[frozenset[frozenset[tuple[int, int]]]] = Counter()
     for order in permutations(walls):
         kept: Passages = set()
@@ -239,13 +239,13 @@ def test_loops_are_further_passages_each_alike() -> None:
     for _ in range(2000):
         passages = passages_of(_maze_grid.draw(2, 3, 1, rng))
         assert len(passages) == 6
-        counts.update(neighbours(2, 3) - passages)
+        counts.update(neighbors(2, 3) - passages)
     # Counted: the one wall that is left of seven. The two at the ends are alike, and the four along the sides.
     ends = [counts[frozenset(((0, column), (1, column)))] for column in (0, 2)]
     sides = [counts[frozenset(((row, column), (row, column + 1)))] for row in (0, 1) for column in (0, 1)]
     assert stats.chisquare(ends).pvalue > 1e-3
     assert stats.chisquare(sides).pvalue > 1e-3
-    assert passages_of(_maze_grid.draw(4, 4, 9, rng)) == neighbours(4, 4)
+    assert passages_of(_maze_grid.draw(4, 4, 9, rng)) == neighbors(4, 4)
 
 
 def test_the_number_of_solutions_rises_with_loops() -> None:

@@ -127,7 +127,7 @@ THEORY: dict[str, Callable[[], np.ndarray]] = {
     "ds-reward": lambda: t10(shaping.ds(GP, GN), Grpo(place="reward", ddof=1, eps=EPS)),
     "ds-reward-without-std": lambda: t10(shaping.ds(GP, GN), Grpo(place="reward", std=False)),
     "ds-without-std": lambda: t10(shaping.ds(GP, GN), WITHOUT),
-    "ds-centered": lambda: t10(shaping.ds_centred(GP, GN)),
+    "ds-centered": lambda: t10(shaping.ds_centered(GP, GN)),
     "ds-mixed-groups-alone": lambda: t10(shaping.ds(GP, GN), Grpo(ddof=1, eps=EPS, drop_uniform=True)),
     "logprob-bonus": lambda: t10_logprob(GP),
     "logprob-penalty": lambda: t10_logprob(-GP),
@@ -152,7 +152,7 @@ def test_other_group_sizes(size: int, tmp_path: Path) -> None:
         for method in (methods.get("grpo"), methods.get("ds-grpo-centered", gamma_p=GP))
     )
     np.testing.assert_allclose(vanilla, groups.mean_step(P, K, size, ddof=1, eps=EPS), rtol=0, atol=TOLERANCE)
-    part = sampled.centred_ds_part(np.log(P), K, size, GP)
+    part = sampled.centered_ds_part(np.log(P), K, size, GP)
     np.testing.assert_allclose(centered - vanilla, part, rtol=0, atol=TOLERANCE)
 
 
@@ -163,7 +163,7 @@ def test_other_policies(seed: int, tmp_path: Path) -> None:
     p0 = rng.dirichlet(np.full(5, 0.7)) * (1 - 5e-4) + 1e-4
     world = World(p0=tuple(p0))
     found = averaged_step(world, tmp_path, N, method=CASES["ds-centered"][0])
-    wanted = sampled.expected_step(np.log(p0), K, N, shaping.ds_centred(GP, GN), STD)
+    wanted = sampled.expected_step(np.log(p0), K, N, shaping.ds_centered(GP, GN), STD)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
 
 

@@ -1,9 +1,9 @@
 """T5, T6: correctness against diversity at one closeness to the base, and where a literal DS policy can do it.
 
 Panel `frontier`: for each method the largest C at KL(pi‖pi0) = budget, along its conditional on K; `ds` is the part of
-self-centred DS's curve that literal DS reaches too (gamma_n = 0). Panel `regimes`: over (beta, gamma/beta) of an
+self-centered DS's curve that literal DS reaches too (gamma_n = 0). Panel `regimes`: over (beta, gamma/beta) of an
 entropy bonus, for the base of T6's example by hand: 2 where pi* itself is a DS policy, 1 where another literal DS
-policy does as well, 0 where none does and only the self-centred form remains.
+policy does as well, 0 where none does and only the self-centered form remains.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PartResult:
     """What a part found; `failure` is the message of an exception, which never counts as a theorem that holds."""
 
     part: Part
@@ -41,7 +41,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class ControlVerdict:
+class ControlResult:
     """A negative control, and which facts noticed it. One that nothing noticed, or that crashed, is a failure."""
 
     name: str
@@ -56,12 +56,12 @@ class ControlVerdict:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """A theorem's outcomes and controls; `seconds` of processor time over all parts."""
 
     theorem: str
     outcomes: tuple[Outcome, ...]
-    controls: tuple[ControlVerdict, ...]
+    controls: tuple[ControlResult, ...]
     seconds: float
     failure: str | None
 
@@ -93,7 +93,7 @@ def parts(names: list[str], instances: int) -> list[Part]:
     return chunks + controls
 
 
-def run(part: Part, seed: int) -> Finding:
+def run(part: Part, seed: int) -> PartResult:
     """Run one part; an exception becomes a failure, so that one theorem's error does not hide the others."""
     theorem = theorems.get(part.theorem)
     rng = np.random.default_rng([seed, int(theorem.id[1:]), int(part.control), part.number])
@@ -104,9 +104,9 @@ def run(part: Part, seed: int) -> Finding:
                 outcomes = theorem.check(rng, part.instances)
         else:
             outcomes = theorem.check(rng, part.instances)
-    except Exception as error:  # whatever it is, it is the verdict on this part
-        return Finding(part, (), time.process_time() - started, f"{type(error).__name__}: {error}")
-    return Finding(part, tuple(outcomes), time.process_time() - started)
+    except Exception as error:  # whatever it is, it is the result of this part
+        return PartResult(part, (), time.process_time() - started, f"{type(error).__name__}: {error}")
+    return PartResult(part, tuple(outcomes), time.process_time() - started)
 
 
 def merge(outcomes: list[Outcome]) -> list[Outcome]:
@@ -122,16 +122,16 @@ def merge(outcomes: list[Outcome]) -> list[Outcome]:
     return list(merged.values())
 
 
-def verdict(name: str, findings: list[Finding]) -> Verdict:
-    """What all the findings of one theorem come to."""
-    checks = sorted((f for f in findings if not f.part.control), key=lambda f: f.part.number)
-    controls = sorted((f for f in findings if f.part.control), key=lambda f: f.part.number)
+def check_result(name: str, found: list[PartResult]) -> CheckResult:
+    """What all the parts of one theorem come to."""
+    checks = sorted((f for f in found if not f.part.control), key=lambda f: f.part.number)
+    controls = sorted((f for f in found if f.part.control), key=lambda f: f.part.number)
     failures = [f.failure for f in checks if f.failure]
-    return Verdict(
+    return CheckResult(
         theorem=name,
         outcomes=tuple(merge([outcome for f in checks for outcome in f.outcomes])),
         controls=tuple(
-            ControlVerdict(
+            ControlResult(
                 name=theorems.get(name).controls[f.part.number].name,
                 target=theorems.get(name).controls[f.part.number].target,
                 noticed_by=tuple(outcome.name for outcome in f.outcomes if not outcome.holds),
@@ -139,13 +139,13 @@ def verdict(name: str, findings: list[Finding]) -> Verdict:
             )
             for f in controls
         ),
-        seconds=sum(f.seconds for f in findings),
+        seconds=sum(f.seconds for f in found),
         failure=failures[0] if failures else None,
     )
 
 
-def as_json(found: Verdict) -> dict[str, Any]:
-    """A verdict beside what the register says of its theorem; an error that is not finite becomes None."""
+def as_json(found: CheckResult) -> dict[str, Any]:
+    """A result beside what the register says of its theorem; an error that is not finite becomes None."""
     theorem = theorems.get(found.theorem)
     return {
         "id": theorem.id,

@@ -39,7 +39,7 @@ def outcome(start: str, method: str, size: int, runs: int, seed: int) -> dict[st
     """
     log_p0, correct = base(start)
     gamma = CONFIG["gamma_p"]
-    kind = {"vanilla": shaping.vanilla(), "ds": shaping.ds(gamma), "ds-centered": shaping.ds_centred(gamma)}[method]
+    kind = {"vanilla": shaping.vanilla(), "ds": shaping.ds(gamma), "ds-centered": shaping.ds_centered(gamma)}[method]
     rng = np.random.default_rng([seed, size, list(CONFIG["starts"]).index(start), len(method)])
     start_p = np.tile(log_p0, (runs, 1))
     done = simulation.simulate(start_p, correct, size, kind, rng, CONFIG["steps"], CONFIG["eta"])

@@ -1,7 +1,7 @@
-"""`python -m theory.exhibits`: compute the table behind each figure of the theory, with its manifest.
+"""`python -m theory.tables`: compute the table behind each figure of the theory, with its manifest.
 
 Writes `<out>/theory/<fig>.csv` and beside it `<fig>.json`: the manifest, with the sha256 of the CSV, without which
-`figures/` refuses to draw. Figures are the modules `theory/exhibit_data/fig_*.py`.
+`figures/` refuses to draw. Figures are the modules `theory/table_data/fig_*.py`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy as np
 from repro.files import write_json, write_text
 from repro.manifest import manifest
 from repro.names import nearest
-from theory import exhibit_data
+from theory import table_data
 
 
 def names() -> list[str]:
-    """The figures that have a module in `theory.exhibit_data`, sorted."""
-    return sorted(found.name for found in pkgutil.iter_modules(exhibit_data.__path__) if found.name.startswith("fig_"))
+    """The figures that have a module in `theory.table_data`, sorted."""
+    return sorted(found.name for found in pkgutil.iter_modules(table_data.__path__) if found.name.startswith("fig_"))
 
 
 def to_csv(columns: Mapping[str, Any]) -> str:
@@ -61,7 +61,7 @@ def _cell(value: object) -> str:
 def write(name: str, out: Path) -> Path:
     """Compute the table of figure `name`, write it and its manifest to `<out>/theory/`; return the CSV's path."""
     started = time.time()
-    module = importlib.import_module(f"{exhibit_data.__name__}.{name}")
+    module = importlib.import_module(f"{table_data.__name__}.{name}")
     text = to_csv(module.table())
     path = Path(out) / "theory" / f"{name}.csv"
     record = path.with_suffix(".json")
@@ -75,7 +75,7 @@ def write(name: str, out: Path) -> Path:
 
 def main() -> int:
     """Write the tables asked for (default: all), a line each; 2 for a name that no figure has."""
-    parser = argparse.ArgumentParser(prog="python -m theory.exhibits", description="Compute the tables behind figures.")
+    parser = argparse.ArgumentParser(prog="python -m theory.tables", description="Compute the tables behind figures.")
     parser.add_argument("--only", nargs="+", action="extend", metavar="FIG", help="figures by name (default: all)")
     parser.add_argument("--out", type=Path, default=Path("build"), help="tables go to <out>/theory")
     options = parser.parse_args()
