@@ -25,7 +25,7 @@ def write_run(
     experiment: str = "demo",
     shared: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
-    gini: float = 0.5,
+    gini: np.ndarray | float = 0.5,
     gap: np.ndarray | float = 2.0,
 ) -> Path:
     """One run folder under `out`, with the given C for each problem; gap: E_I[log pi] − E_K[log pi], nats."""
