@@ -121,6 +121,11 @@ def by_seed(results: Results, method: str, seeds: Sequence[int], quantity: Quant
     return [quantity(runs[seed]) for seed in seeds]
 
 
+def seed_means(results: Results, method: str, seeds: Sequence[int], quantity: Quantity) -> list[float]:
+    """The quantity's mean over problems, for each seed."""
+    return [float(values.mean()) for values in by_seed(results, method, seeds, quantity)]
+
+
 def compared_methods(results: Results, reference: str = "grpo") -> list[str]:
     """The methods with `COMPARED_SEEDS` seeds in common with `reference`, or all of its seeds where it has fewer."""
     seeds = set(results.of(reference))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from repro.manifest import ROOT, missing_fields
-from rl.analysis import results
+from rl.analysis import protocol, results
 from rl.analysis.results import COMMITTED, LOCAL, NotRun, ResultError, Results
 
 MAIN = {"cpu": "countdown", "gpu": "countdown-gpu"}
@@ -121,6 +121,24 @@ class Experiments:
 
 
 @dataclass(frozen=True)
+class Saturated:
+    """The runs of docs/protocols/countdown-saturated.md with those of its controls; none before its first look."""
+
+    def files(self, place: Place) -> list[Path]:
+        """Those of all runs; empty before the first look."""
+        try:
+            protocol.load_all(place.out)
+        except NotRun:
+            return []
+        names = (protocol.EXPERIMENT, *protocol.CONTROLS)
+        return [path for name in names for path in results.files(name, place.out, "cpu")]
+
+    def load(self, place: Place) -> Results:
+        """The runs. Raises NotRun before the first look, ResultError if a run is incomplete."""
+        return protocol.load_all(place.out)
+
+
+@dataclass(frozen=True)
 class Files:
     """Files of the project."""
 
@@ -133,7 +151,7 @@ class Files:
     load = files
 
 
-Input = Theory | Experiment | Experiments | Files
+Input = Theory | Experiment | Experiments | Saturated | Files
 Reads = tuple[Input, ...]
 
 

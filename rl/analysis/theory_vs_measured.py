@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from differential_smoothing.methods.variants import kind
-from rl.analysis.comparisons import by_seed, column, common, correctness, over_seeds, pass_at
+from rl.analysis.comparisons import column, common, correctness, over_seeds, pass_at, seed_means
 from rl.analysis.results import ResultError, Results, Run
 from theory import strategies, utility, weights
 
@@ -73,11 +73,11 @@ def measured(results: Results) -> pd.DataFrame:
     """Pass@1 and Pass@`K` of each covered method over the common seeds: columns method, k, seeds, as `over_seeds`."""
     methods = covered(results)
     seeds = common(results, *methods)
-    rows = [
-        {"method": method, "k": each, **over_seeds(_means(results, method, seeds, each)), "seeds": len(seeds)}
-        for method in methods
-        for each in (1, K)
-    ]
+    rows = []
+    for method in methods:
+        for k in (1, K):
+            found = over_seeds(seed_means(results, method, seeds, pass_at(k)))
+            rows.append({"method": method, "k": k, **found, "seeds": len(seeds)})
     return pd.DataFrame(rows)
 
 
@@ -95,7 +95,7 @@ def agreement(results: Results) -> list[dict[str, Any]]:
     rows = []
     for place, each in (("pass_1", 1), ("pass_k", K)):
         there = expected.loc[methods, place].round(6).to_numpy()
-        here = np.array([_means(results, method, seeds, each) for method in methods])
+        here = np.array([seed_means(results, method, seeds, pass_at(each)) for method in methods])
         taus = [_tau(there, one) for one in here.T]
         rows.append(
             {
@@ -160,10 +160,6 @@ def _tau(expected: np.ndarray, found: np.ndarray) -> float:
     """Kendall's tau-b; 0 where one of them is constant, which is no order."""
     value = float(stats.kendalltau(expected, found).statistic)
     return 0.0 if np.isnan(value) else value
-
-
-def _means(results: Results, method: str, seeds: list[int], k: int) -> list[float]:
-    return [float(values.mean()) for values in by_seed(results, method, seeds, pass_at(k))]
 
 
 def _any(results: Results, method: str) -> Run:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from recorded import write_run
+from saturated import EFFECTS, PROBLEMS, write, write_saturated
 from scipy import stats
 
 from rl.analysis import protocol
@@ -18,36 +18,10 @@ from rl.analysis.judging import judge_all, judge_family
 from rl.analysis.report import document
 from rl.analysis.results import NotRun, load
 
-EFFECTS = {"grpo": 0.0, "ds-grpo": 0.03, "entropy-bonus": 0.001, "entropy-penalty": -0.03}
-PROBLEMS = np.append(np.random.default_rng(0).beta(1, 2, 40) * 0.8, np.zeros(10))
-STEPS = range(0, 21, 2)
-
-
-def write(out: Path, method: str, seed: int, effect: float, experiment: str = protocol.EXPERIMENT) -> None:
-    """A run that rises to its end in 20 steps, evaluated every other one; Pass@1 follows, Pass@8 and more fall."""
-    rng = np.random.default_rng([seed, len(method)])
-    c = np.clip(PROBLEMS * (1 + 0.01 * (seed - 10) + rng.normal(0, 0.005)) + effect, 0, 1)
-    folder = write_run(out, method, seed, c, experiment)
-    late = [(f"p{i}", step, value) for step in (18, 20) for i, value in enumerate(c)]
-    pd.DataFrame(late, columns=["problem", "step", "C"]).to_parquet(folder / "heldout-steps.parquet")
-    rows = []
-    for step in STEPS:
-        level = float(c.mean()) * (0.5 + step / 40)
-        row = {"step": step, "val/pass@1": level, "heldout/pass@1": level}
-        rows.append(row | {f"heldout/pass@{k}": 0.9 + effect - step / 100 for k in (8, 128, 1024)})
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    for seed in range(10, 14):
-        write_run(tmp_path, "base", seed, PROBLEMS, protocol.EXPERIMENT)
-        for method, effect in EFFECTS.items():
-            write(tmp_path, method, seed, effect)
-    for seed in (10, 11):
-        for method, effect in (("maxrl", 0.0), ("ds-grpo@maxrl", 0.05)):
-            write(tmp_path, method, seed, effect)
-        write(tmp_path, "grpo", seed, 0.02, "countdown-saturated-lr3")
+    write_saturated(tmp_path)
     return tmp_path
 
 
