@@ -15,15 +15,17 @@ from figures.baselines import EXPERIMENTS, LABELS, Compared
 from figures.command import figure
 from rl.analysis import theory_vs_measured
 from rl.analysis.reads import Experiments
-from rl.analysis.results import ResultError
+from rl.analysis.results import NotRun, ResultError
 
 READS = (Experiments(EXPERIMENTS),)
 
 
-def ordered(compared: Compared) -> dict[str, int]:
-    """The tasks where at least three methods were run that T12 speaks of, with the number of these methods."""
-    counts = {task: len(theory_vs_measured.covered(results)) for task, results in compared.items()}
-    return {task: count for task, count in counts.items() if count >= 3}
+def ordered(compared: Compared) -> list[str]:
+    """The tasks where three methods or more were run that T12 speaks of. Raises NotRun if there are none."""
+    found = [task for task, results in compared.items() if len(theory_vs_measured.covered(results)) >= 3]
+    if not found:
+        raise NotRun(f"none of {', '.join(compared)} has three methods that T12 speaks of; run more with rl.sweep")
+    return found
 
 
 def frame(compared: Compared) -> pd.DataFrame:

@@ -145,7 +145,9 @@ def _figure(pipeline: Pipeline, name: str, scale: str) -> Stage:
         (f"figures.{name}", *options),
         reads=[path for one in reads for path in one.files(place)],
         writes=[pipeline.out / "figures" / f"{stem}.csv"],
-        absent="" if main or available(reads, place) else f"not made, no run of what it reads at the scale {scale}",
+        absent=""
+        if main or available(reads, place)
+        else f"not made, no run of what it reads, or too few, at the scale {scale}",
     )
 
 

@@ -145,10 +145,9 @@ def at_equal_success(run: Run, reference: Run) -> tuple[float, int]:
     y = np.subtract(*(column("gini_simpson")(one) for one in (run, reference)))
     several = column("solutions")(run) > 1
     near = several & np.isfinite(x) & np.isfinite(y) & (np.abs(x) <= NEAR)
-    if near.sum() < FEWEST:
-        raise ResultError(
-            f"{run.evaluation}: {near.sum()} problems with several solutions near C of {reference.method}"
-        )
+    if near.sum() < FEWEST or np.ptp(x[near]) == 0:
+        few = f"{near.sum()} problems with several solutions near, and at different, C of {reference.method}"
+        raise ResultError(f"{run.evaluation}: {few}")
     return float(np.polynomial.polynomial.polyfit(x[near], y[near], 1)[0]), int(near.sum())
 
 

@@ -18,10 +18,12 @@ from rl.analysis.results import ResultError, Results
 
 METHODS = {"base": 0.2, "grpo": 0.4, "ds-grpo": 0.5, "entropy-bonus": 0.3, "entropy-penalty": 0.45}
 FILES = {
+    "fig_across_tasks": ".png",
     "fig_heuristics": ".png",
     "fig_pareto": ".png",
     "tab_ablation": ".md",
     "tab_early_stopping": ".md",
+    "tab_equal_success": ".md",
     "tab_heuristics": ".md",
     "tab_prediction": ".md",
 }

@@ -31,7 +31,13 @@ def write_run(
     """One run folder under `out`, with the given C for each problem; gap: E_I[log pi] − E_K[log pi], nats."""
     folder = out / "runs" / experiment / f"seed{seed}" / method
     folder.mkdir(parents=True)
-    parts = {"name": experiment, "scale": "cpu", "task": {"numbers": 3}, "base": {"layers": 2}, "train": {"steps": 20}}
+    parts = {
+        "name": experiment,
+        "scale": "cpu",
+        "task": {"numbers": 3},
+        "base": {"layers": 2},
+        "train": {"steps": 20, "num_generations": 8},
+    }
     config = {**parts, "evaluate": {"ks": [1, 8]}, **(shared or {}), "method": {"name": method, **(options or {})}}
     made = manifest(config, seed, time.time())
     n = len(correctness)
