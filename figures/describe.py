@@ -20,7 +20,7 @@ def model_name(results: Results) -> str:
 
 
 def options(run: Run, usual: Mapping[str, Any] | None = None) -> str:
-    """`gamma_p 0.3, reduction sum`: the options of the run's method, but for those in `usual`; empty for `base`."""
+    """`gamma_p 0.3, center True`: the options of the run's method, but for those in `usual`; empty for `base`."""
     chosen = run.config.get("method", {}).items()
     left_out = (usual or {}).items()
     return ", ".join(f"{key} {value}" for key, value in chosen if key != "name" and (key, value) not in left_out)

@@ -1,10 +1,11 @@
-"""`python -m theory.mutate`: break the theory's code in many small ways, and see that a check or a test notices each.
+"""`python -m theory.mutate`: break the code of theory and library in many small ways; a check or test notices each.
 
 A mutant is one edit of one line: a comparison, sign, constant or branch changed, an operand or statement dropped. It
-runs in a process of its own: first the theorems' checks on a few instances, then the tests of its module. Mutants that
-change nothing are listed in `mutants.toml` with the reason. Own code, because mutmut and cosmic-ray run tests alone and
-have no edits for tolerances and `np.where`. Writes `<out>/theory/mutants.json`; exit status: 0 iff none is alive, 1
-otherwise, 2 on bad input or where the code fails before any edit.
+runs in a process of its own: first the theorems' checks on a few instances, then the tests of its module. Of the
+library its formulas are broken; what hands them to trainers is tested by training. Mutants that change nothing are
+listed in `mutants.toml` with the reason. Own code, because mutmut and cosmic-ray run tests alone and have no edits for
+tolerances and `np.where`. Writes `<out>/theory/mutants.json`; exit status: 0 iff none is alive, 1 otherwise, 2 on bad
+input or where the code fails before any edit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import tomllib
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.machinery import SourceFileLoader
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -68,6 +70,12 @@ def _target(module: str, theorems: str, *tests: str) -> Target:
     return Target(f"theory.{module}", ROOT / "theory" / f"{module}.py", checks, tuple(found))
 
 
+def _library(module: str, *tests: str) -> Target:
+    path = ROOT / "differential_smoothing" / f"{module.replace('.', '/')}.py"
+    found = tuple(ROOT / "tests/differential_smoothing" / f"test_{name}.py" for name in tests)
+    return Target(f"differential_smoothing.{module}", path, (), found)
+
+
 TARGETS = {
     "policies": _target("policies", "T4", "policies"),
     "measures": _target("measures", "T5", "measures"),
@@ -83,6 +91,19 @@ TARGETS = {
     "weights": _target("weights", "T11"),
     "utility": _target("utility", "T12"),
     "firstorder": _target("firstorder", "T13"),
+    "library.smoothing": _library("smoothing", "smoothing"),
+    "library.rollouts": _library("rollouts", "smoothing", "baselines"),
+    "library.correctness": _library("correctness", "correctness"),
+    "library.passk": _library("passk", "passk"),
+    "library.advantages.groups": _library("advantages.groups", "baselines"),
+    "library.advantages.passk": _library("advantages.passk", "baselines"),
+    "library.advantages.reweighted": _library("advantages.reweighted", "baselines"),
+    "library.methods.diversity": _library("methods.diversity", "baselines"),
+    "library.methods.entropy": _library("methods.entropy", "baselines"),
+    "library.methods.logprob": _library("methods.logprob", "smoothing", "methods"),
+    "library.methods.ucpo": _library("methods.ucpo", "baselines"),
+    "library.training.metrics": _library("training.metrics", "metrics"),
+    "library.training.answer_counts": _library("training.answer_counts", "answer_counts"),
 }
 
 
@@ -107,7 +128,7 @@ class Mutant:
     code: str
 
     def __str__(self) -> str:
-        return f"{self.module}.py:{self.number}  {self.mutation}"
+        return f"{self.module.replace('.', '/')}.py:{self.number}  {self.mutation}"
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -365,19 +386,27 @@ class _Edited(SourceFileLoader):
         return compile(self.source, self.path, "exec", dont_inherit=True)
 
 
+class _InPlace(MetaPathFinder):
+    """Finds the edited module where the real one is asked for."""
+
+    def __init__(self, target: Target, source: str) -> None:
+        self.target, self.source = target, source
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """Called by every import."""
+        if fullname != self.target.module:
+            return None
+        loader = _Edited(fullname, self.target.path, self.source)
+        return importlib.util.spec_from_file_location(fullname, self.target.path, loader=loader)
+
+
 def _load(target: Target, source: str) -> None:
-    """Import the edited module in place of the real one, before anything that imports it."""
-    for name in [name for name in sys.modules if name.startswith("theory.") or name == target.module]:
+    """Import the edited module in place of the real one, and anew all that may hold the real one."""
+    package = target.module.partition(".")[0]
+    for name in [name for name in sys.modules if name.partition(".")[0] in (package, "theory") and name != "theory"]:
         del sys.modules[name]
-    loader = _Edited(target.module, target.path, source)
-    spec = importlib.util.spec_from_file_location(target.module, target.path, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[target.module] = module
-    parent, _, name = target.module.rpartition(".")
-    if parent:
-        setattr(importlib.import_module(parent), name, module)
-    loader.exec_module(module)
+    sys.meta_path.insert(0, _InPlace(target, source))
+    importlib.import_module(target.module)
 
 
 class _FirstFailure:
@@ -508,6 +537,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     started = time.time()
     names = list(dict.fromkeys(options.only or TARGETS))
+    if any(name.startswith("library.") for name in names) and not options.list:
+        importlib.import_module("torch")  # once here, so that every forked child has it
     for name in names:
         if name not in TARGETS:
             parser.error(f"--only {name}: there are {', '.join(TARGETS)}")

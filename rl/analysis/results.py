@@ -102,9 +102,24 @@ def _whole(manifest: dict[str, Any], where: object) -> dict[str, Any]:
 
 
 def _config(manifest: dict[str, Any], summary: dict[str, Any] | None) -> dict[str, Any]:
-    """What the run was made with; how it was evaluated may be newer."""
-    evaluated = {"evaluate": summary["manifest"]["config"]["evaluate"]} if summary else {}
-    return {**manifest["config"], **evaluated}
+    """What the run was made with, in today's names; how it was evaluated may be newer."""
+    config = dict(manifest["config"])
+    if "method" in config:
+        config["method"] = dict(_renamed(name, value) for name, value in config["method"].items())
+    return config | ({"evaluate": summary["manifest"]["config"]["evaluate"]} if summary else {})
+
+
+RENAMED = {
+    "reduction": "logprob_aggregation",
+    "place": "apply_to",
+    "centring": "center",
+    "flat_groups": "zero_variance_groups",
+}
+"""Options of methods that older runs recorded under another name."""
+
+
+def _renamed(name: str, value: Any) -> tuple[str, Any]:
+    return RENAMED.get(name, name), value != "none" if name == "centring" else value
 
 
 def read_run(folder: Path) -> Run:

@@ -74,7 +74,10 @@ def test_tables_say_what_the_runs_say(tmp_path: Path) -> None:
 def test_variants_stand_in_the_ablation_alone(tmp_path: Path) -> None:
     """And there only of tasks that have some, with the options that DS-GRPO itself does not have."""
     write_experiment(tmp_path, experiment="plain")
-    options = {"ds-grpo": {"gamma_p": 0.3, "reduction": "sum"}, "ds-grpo@token": {"gamma_p": 0.3, "reduction": "token"}}
+    options = {
+        "ds-grpo": {"gamma_p": 0.3, "logprob_aggregation": "sum"},
+        "ds-grpo@token": {"gamma_p": 0.3, "logprob_aggregation": "token"},
+    }
     for seed in range(3):
         for method in ("grpo", *options):
             write_run(tmp_path, method, seed, np.full(40, 0.3 + seed / 100), options=options.get(method))
@@ -84,8 +87,8 @@ def test_variants_stand_in_the_ablation_alone(tmp_path: Path) -> None:
     assert str(ablation.loc[("demo", "ds-grpo@token"), "Pass@1"]).startswith("0.310")
     assert ablation["options"].to_dict() == {
         ("demo", "grpo"): "",
-        ("demo", "ds-grpo"): "gamma_p 0.3, reduction sum",
-        ("demo", "ds-grpo@token"): "reduction token",
+        ("demo", "ds-grpo"): "gamma_p 0.3, logprob_aggregation sum",
+        ("demo", "ds-grpo@token"): "logprob_aggregation token",
     }
     with pytest.raises(ResultError, match="plain: no form of the DS term but ds-grpo"):
         tab_ablation.frame({"plain": plain})

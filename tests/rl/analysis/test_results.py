@@ -84,3 +84,14 @@ def test_a_truncated_summary_is_refused_by_name(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:50])
     with pytest.raises(ResultError, match="cannot be read"):
         load("demo", tmp_path)
+
+
+def test_options_of_older_runs_have_todays_names(tmp_path: Path) -> None:
+    older = {"gamma_p": 0.3, "reduction": "mean", "place": "reward", "centring": "group", "flat_groups": "zero"}
+    write_run(tmp_path, "ds-grpo", 0, np.full(5, 0.3), options=older)
+    write_run(tmp_path, "ds-grpo", 1, np.full(5, 0.3), options={**older, "centring": "none"})
+    first, second = load("demo", tmp_path).of("ds-grpo").values()
+    options = {"logprob_aggregation": "mean", "apply_to": "reward", "zero_variance_groups": "zero", "gamma_p": 0.3}
+    assert first.config["method"] == {"name": "ds-grpo", **options, "center": True}
+    assert second.config["method"]["center"] is False
+    assert first.manifest["config"]["method"]["reduction"] == "mean"  # what was recorded stays
