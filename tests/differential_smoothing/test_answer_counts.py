@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,3 +44,10 @@ def test_a_resume_that_forgets_is_noticed() -> None:
     assert counts.look(["p"], ["1"]) == [0]
     assert counts.look(["p"], ["1"]) == [1]
     assert AnswerCounts().look(["p"], ["1"]) == [0]
+
+
+def test_a_checkpoint_without_counts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"no answer_counts\.json; the checkpoint was saved by a method that counts no"
+    ):
+        AnswerCounts().load(tmp_path)

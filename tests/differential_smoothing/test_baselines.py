@@ -34,6 +34,7 @@ from differential_smoothing.methods.diversity import (
 from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
 from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
 from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalize
+from differential_smoothing.smoothing import SmoothingConfig, smooth
 
 
 @dataclass(frozen=True)
@@ -559,3 +560,29 @@ def test_missing_entropies_are_named() -> None:
 def test_bad_options_are_named(kind: type, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**options)
+
+
+def without_half(rows: Rollouts) -> tuple[Rollouts, torch.Tensor]:
+    """Half of the rollouts, with the base advantages that they had among all; and which."""
+    kept = torch.arange(len(rows.rewards)) % 2 == 0
+    parts = {one.name: getattr(rows, one.name) for one in dataclasses.fields(rows)}
+    return Rollouts(**{name: None if part is None else part[kept] for name, part in parts.items()}), kept
+
+
+ALONE = (EntropyAdvantageConfig(), HistoricalConfig(0.2, "ucb"), HistoricalConfig(0.2, "con"), SmoothingConfig())
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, *ALONE[:1], *ALONE[3:], SmoothingConfig(center=True)], ids=str)
+def test_a_method_that_looks_at_its_group_says_so(option: Any) -> None:
+    """Trainers rely on it: groups that no process holds whole are refused for such methods, and for no others."""
+    others = {EntropyAdvantageConfig: entropy_advantage, SmoothingConfig: smooth}
+    function = others.get(type(option)) or FAST_AND_SLOW[type(option).__name__][0]
+    looked = False
+    for seed in range(6):
+        rows = random_rows(seed)
+        half, kept = without_half(rows)
+        looked |= not torch.equal(function(half, option), function(rows, option)[kept])
+    assert not looked or option.whole_groups
+    if option in ALONE:
+        assert not looked
+        assert not option.whole_groups

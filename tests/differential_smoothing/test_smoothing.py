@@ -344,7 +344,9 @@ def test_logprob_bonus_against_slow_loop(logprob_aggregation: str, gamma: float)
     config = LogprobConfig(gamma, logprob_aggregation)  # type: ignore[arg-type]
     for seed in range(6):
         rows = random_rows(seed)
-        found = logprob_bonus(rows, config).numpy().reshape(len(rows.base), -1)
+        found = logprob_bonus(rows, config).numpy()
+        assert found.shape == (rows.mask.shape if logprob_aggregation == "token" else rows.base.shape)
+        found = found.reshape(len(rows.base), -1)
         for i, t in itertools.product(range(len(found)), range(found.shape[1])):
             assert found[i, t] == pytest.approx(slow_logprob_bonus(rows, config, i, t), abs=1e-12)
     assert torch.equal(logprob_bonus(rows, LogprobConfig(0.0)), rows.base)
@@ -372,3 +374,11 @@ def test_bad_options_are_named(options: dict, message: str) -> None:
 def test_bad_logprob_options_are_named(options: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         LogprobConfig(**options)
+
+
+@pytest.mark.parametrize(("gammas", "touched"), [((0.0, 0.1), INCORRECT), ((0.1, 0.0), CORRECT)])
+def test_a_class_without_a_gamma_has_no_term(gammas: tuple[float, float], touched: int) -> None:
+    """The log's mean size of the term is over the rollouts that have one."""
+    rows = random_rows(0)
+    _, found = differential_smoothing.smoothing.ds_term(rows, SmoothingConfig(*gammas))
+    assert set(rows.correct[found.squeeze(1)].tolist()) == {touched}
