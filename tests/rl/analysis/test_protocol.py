@@ -139,7 +139,7 @@ def test_without_any_run_there_is_no_section(tmp_path: Path) -> None:
 
 def test_the_section_says_how_many_seeds_there_are(out: Path) -> None:
     text = document(judge_all(out))
-    assert "## Countdown trained to saturation: 4 of 12 seeds" in text
-    assert "countdown-saturated: ds-grpo against grpo, seeds: 4 of 12 |" in text
+    assert "## Countdown trained to saturation: 4 of 8 seeds" in text
+    assert "countdown-saturated: ds-grpo against grpo, seeds: 4 of 8 |" in text
     assert "| grpo (placebo) | grpo, stopped at its Pass@1 | +0.000 " in text
     assert "| grpo@lr3 | 2 |" in text
