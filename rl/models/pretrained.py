@@ -24,6 +24,7 @@ from repro.packages import need
 from rl.experiments import runs
 from rl.experiments.bases import pretrained_folder
 from rl.experiments.model_config import CheckpointConfig
+from rl.models.master_adamw import MasterAdamW
 from rl.tasks._rows import say_left_out
 
 TAKEN = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")
@@ -112,6 +113,19 @@ def load_model(folder: Path, base: object) -> Any:
     """The model in `folder` as it is to be trained: in float32 if it was made here, else as its `base` says."""
     dtype = getattr(torch, base.dtype) if isinstance(base, CheckpointConfig) else torch.float32
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **SAFELY)
+
+
+def step_in_float32(trainer: Any) -> None:
+    """Let `trainer`, before it trains, step in float32 where the weights that it trains are in bfloat16.
+
+    Raises ValueError if its optimizer is not AdamW.
+    """
+    if all(one.dtype == torch.float32 for one in trainer.model.parameters() if one.requires_grad):
+        return
+    kind, options = trainer.get_optimizer_cls_and_kwargs(trainer.args, trainer.model)
+    if kind is not torch.optim.AdamW:
+        raise ValueError(f"train.optim: {kind.__name__} cannot step in float32 for weights in bfloat16; AdamW can")
+    trainer.optimizer_cls_and_kwargs = (MasterAdamW, options)
 
 
 def load_tokenizer(folder: Path) -> Any:
