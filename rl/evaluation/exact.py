@@ -75,6 +75,14 @@ def _layout(tries: Sequence[_Trie], pad: int) -> tuple[torch.Tensor, torch.Tenso
     return torch.from_numpy(tokens), torch.from_numpy(positions), torch.from_numpy(allowed[:, None])
 
 
+def _for_attention(allowed: torch.Tensor, model: Any) -> torch.Tensor:
+    """`allowed` as the model's attention takes it: plain attention adds its mask to the scores, where a true is 1."""
+    if model.config._attn_implementation != "eager":
+        return allowed
+    lowest = torch.finfo(model.dtype).min
+    return torch.zeros_like(allowed, dtype=model.dtype).masked_fill(~allowed, lowest)
+
+
 def _batches(tries: list[_Trie], batch: int) -> Iterator[list[_Trie]]:
     """Tries of similar size together, as many as fit `batch` tokens (at least one)."""
     chunk: list[_Trie] = []
@@ -125,7 +133,8 @@ def string_log_probs(
     model.eval()
     for chunk in _batches(list(tries.values()), batch):
         tokens, positions, allowed = (part.to(model.device) for part in _layout(chunk, pad))
-        logits = model(input_ids=tokens, position_ids=positions, attention_mask=allowed, use_cache=False).logits
+        mask = _for_attention(allowed, model)
+        logits = model(input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False).logits
         log_probs = torch.log_softmax(logits.float() / temperature, dim=-1)
         edges = [
             (index, row, node, token)

@@ -154,7 +154,7 @@ class Experiment:
     """
 
     name: str
-    scale: Literal["cpu", "gpu", "paper"]
+    scale: Literal["cpu", "llm", "gpu", "paper"]
     task: Any
     base: BaseConfig | CheckpointConfig
     train: TrainConfig
@@ -229,7 +229,7 @@ def _experiment(values: dict[str, Any]) -> Experiment:
             raise ConfigError(f"{key}: is missing")
     if not isinstance(values["name"], str) or not values["name"].replace("-", "").replace("_", "").isalnum():
         raise ConfigError(f"name: {values['name']!r} must be letters, digits, - and _: it names a folder")
-    if values["scale"] not in ("cpu", "gpu", "paper"):
+    if values["scale"] not in _SCALES:
         raise ConfigError(f"scale: {values['scale']!r} is not possible{nearest(str(values['scale']), _SCALES)}")
     task, base = _task(values["task"]), _base(values["base"])
     _check_effort(task, base)
@@ -249,7 +249,7 @@ def _experiment(values: dict[str, Any]) -> Experiment:
     return made
 
 
-_SCALES = ("cpu", "gpu", "paper")
+_SCALES = ("cpu", "llm", "gpu", "paper")
 
 
 def _task(values: Any) -> Any:

@@ -69,14 +69,17 @@ def supervise(
     model: Any,
     tokenizer: Any,
     rows: list[dict[str, Any]],
-    stage: SupervisedConfig,
+    base: CheckpointConfig,
     use_cpu: bool,
     show: Callable[[int, float], None] = lambda step, loss: None,
 ) -> float:
-    """Train `model` in place on `rows`; the mean loss of the last tenth of the steps, nats per token of the answers.
+    """Train `model` in place on `rows`, as `base.supervised` says.
 
-    show: called after each step with the number of steps done and the loss. Raises ValueError if that is not finite.
+    Returns the mean loss of the last tenth of the steps, in nats per token of the answers. show: called after each step
+    with the number of steps done and the loss. Raises ValueError if that is not finite.
     """
+    stage = base.supervised
+    assert stage is not None
     with tempfile.TemporaryDirectory() as folder:
         settings = SFTConfig(
             output_dir=folder,
@@ -101,7 +104,7 @@ def supervise(
             disable_tqdm=True,
         )
         trainer = SFTTrainer(model, settings, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
-        pretrained.step_in_float32(trainer)
+        pretrained.prepare(trainer, base, use_cpu)
         for noisy in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(noisy)
         trainer.add_callback(_Show(show))
@@ -129,14 +132,15 @@ def finetuned(config: HasBase, out: Path) -> Path:
     task = tasks.get(config.task.name)
     problems = pretrained.render_prompts(task.splits(config.task)["train"], base, tokenizer)
     rows = examples(task, problems, tokenizer, stage)
-    model = pretrained.load_model(origin, base)
     use_cpu = config.scale == "cpu" or not torch.cuda.is_available()
+    model = pretrained.load_model(origin, base, use_cpu)
+    whole = dataclasses.replace(base, lora=None)  # only runs train an adapter
     with ProgressReporter() as display:
 
         def show(step: int, loss: float) -> None:
             display.show(f"supervised stage {stage.seed}", step, stage.steps, {"loss": loss})
 
-        loss = supervise(model, tokenizer, rows, stage, use_cpu, show)
+        loss = supervise(model, tokenizer, rows, whole, use_cpu, show)
     with whole_folder(folder) as made:
         model.eval().save_pretrained(made)
         tokenizer.save_pretrained(made)

@@ -30,7 +30,7 @@ from rl.experiments.identity import source_key
 from rl.experiments.progress import ProgressReporter
 from rl.experiments.runs import Metrics
 from rl.models.from_scratch import base_model
-from rl.models.pretrained import adapter, load_model, load_tokenizer, render_prompts, step_in_float32
+from rl.models.pretrained import adapter, load_model, load_tokenizer, prepare, render_prompts
 from rl.tasks._rows import left_out
 from rl.training import distributed
 from rl.training.resume import ResumableTrainer, prompt_schedule
@@ -219,7 +219,7 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
                 if checkpoint:
                     display.line(f"{folder}: goes on from step {checkpoint.step}")
             trainer = ResumableTrainer(
-                load_model(base, config.base),
+                load_model(base, config.base, use_cpu),
                 rewards.reward,
                 settings,
                 train_dataset=Dataset.from_list([{"prompt": one.prompt, "problem": one.id} for one in chosen]),
@@ -230,7 +230,7 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
                 checkpoints=folder / "checkpoints",
                 metrics=metrics,
             )
-            step_in_float32(trainer)
+            prepare(trainer, config.base, use_cpu)
             for noisy in (PrinterCallback, ProgressCallback):
                 trainer.remove_callback(noisy)
             label = f"{name} seed {seed}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import chat
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,6 +17,9 @@ from safetensors.torch import load_file
 
 from repro.manifest import ROOT
 from rl import tasks
+from rl.evaluation.exact import evaluate_exact
+from rl.evaluation.grading import grade_samples
+from rl.evaluation.sampled import Sampling, complete
 from rl.experiments import runs
 from rl.experiments.bases import base_folder
 from rl.experiments.config import Experiment, load
@@ -116,6 +120,26 @@ def test_a_loss_that_is_not_finite_is_said(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"supervised.learning_rate: 1e\+30: the loss is"):
         base_model(config, 0, tmp_path / "out")
     assert not list((tmp_path / "out" / "bases").glob("countdown-*"))
+
+
+def test_exact_evaluation_agrees_with_sampling(model: Path, tmp_path: Path) -> None:
+    """Of the supervised model as runs hold it: answers are cut into many tokens each, attention is plain."""
+    config = experiment(tmp_path, model, dataclasses.replace(STAGE, steps=300, batch=32))
+    folder = base_model(config, 0, tmp_path / "out")
+    network, words = pretrained.load_model(folder, config.base), pretrained.load_tokenizer(folder)
+    task = tasks.get("countdown-sentence")
+    problems = pretrained.render_prompts(task.splits(config.task)["train"], config.base, words)[:20]
+    known = {one.id: task.solutions(one) for one in problems}  # type: ignore[misc]
+    exact = evaluate_exact(network, words, problems, (1, 8), lambda one: known[one.id])
+    assert exact["C"].mean() > 0.05, "enough to compare"
+    how = Sampling(n=200, temperature=1.0, top_p=1.0, top_k=0, max_tokens=8, seed=0)
+    samples = grade_samples(task, problems, complete((network, words), [one.prompt for one in problems], how))
+    listed = {one.id: frozenset(text for form in known[one.id].values() for text in form) for one in problems}
+    known_text = [text in listed[name] for name, text in zip(samples["problem"], samples["text"])]
+    inside = samples["verbatim"] & np.array(known_text)
+    error = (exact["C"] * (1 - exact["C"]) / how.n).sum() ** 0.5 / len(problems)
+    assert abs(inside.mean() - exact["C"].mean()) < 4 * error
+    assert samples["correct"][inside].all()
 
 
 @pytest.mark.parametrize(
