@@ -178,6 +178,10 @@ can_run() { # a scale that this machine cannot run is refused before anything st
         ((${#names[@]})) || return 0
     fi
     case $SCALE in
+    llm)
+        python -m rl.plan --scale llm --check || exit 1
+        python -m rl.precision --out "$OUT" || exit 1
+        ;;
     gpu) python -m rl.plan --scale gpu --check || exit 1 ;;
     paper)
         python -m rl.plan --scale paper --check --packages-later ${names[@]+"${names[@]}"} || exit 1

@@ -28,7 +28,7 @@ from repro.manifest import ROOT
 from repro.names import nearest
 from rl import tasks
 from rl.experiments.bases import absent
-from rl.experiments.config import ConfigError, Experiment, load
+from rl.experiments.config import SCALES, ConfigError, Experiment, load
 from rl.experiments.model_config import CheckpointConfig
 from rl.tasks._rows import Data
 
@@ -36,7 +36,6 @@ PEAK = 312e12  # FLOP/s in bfloat16 of an A100; an H100 has three times as many
 GENERATING, TRAINING = 0.10, 0.35
 OVERHEAD = 1.25
 RESERVE = 16  # GiB
-SCALES = ("cpu", "llm", "gpu", "paper")
 HUB = ("huggingface.co", 443)
 GOT = {
     "vllm": "paper_repro.sh installs it into .venv-vllm before the first run",
