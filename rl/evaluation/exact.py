@@ -18,6 +18,8 @@ import torch
 from differential_smoothing.passk import pass_at_k_exact
 from rl.evaluation.diversity import coverage_exact, gini_simpson, shannon_entropy
 
+_LOGITS = 1 << 25  # of one forward pass, all positions together: 128 MiB in float32
+
 
 class HasPrompt(Protocol):
     """What exact evaluation needs of a problem."""
@@ -102,14 +104,14 @@ def string_log_probs(
     prompts: Sequence[str],
     completions: Sequence[str],
     temperature: float = 1.0,
-    batch: int = 2048,
+    batch: int | None = None,
 ) -> torch.Tensor:
     """log pi(completion, end of sequence | prompt) in nats, float64, shape (len(completions),), for paired texts.
 
     The distribution is that of sampling at `temperature` without truncation of the vocabulary. `batch` is the number
-    of tokens per forward pass; the default is the fastest on one core, whose cache it fits. Equal completions of one
-    prompt each get their log-prob. Raises ValueError if the two lists differ in length, the temperature is not positive
-    or a text is empty of tokens where it must not be.
+    of tokens per forward pass; by default 2,048, the fastest on one core, or fewer where the vocabulary is large.
+    Equal completions of one prompt each get their log-prob. Raises ValueError if the two lists differ in length, the
+    temperature is not positive or a text is empty of tokens where it must not be.
     """
     if len(prompts) != len(completions):
         raise ValueError(f"completions: {len(completions)} for {len(prompts)} prompts; they are paired")
@@ -131,6 +133,7 @@ def string_log_probs(
     pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     training = model.training
     model.eval()
+    batch = batch or min(2048, _LOGITS // model.config.vocab_size)
     for chunk in _batches(list(tries.values()), batch):
         tokens, positions, allowed = (part.to(model.device) for part in _layout(chunk, pad))
         mask = _for_attention(allowed, model)
@@ -156,7 +159,7 @@ def evaluate_exact(
     ks: Sequence[int],
     solutions: Callable[[Any], Mapping[str, Sequence[str]]],
     temperature: float = 1.0,
-    batch: int = 2048,
+    batch: int | None = None,
 ) -> pd.DataFrame:
     """One row per problem: what the theory speaks of, exactly, for the strings that `solutions(problem)` lists.
 

@@ -6,7 +6,7 @@ learning rates of reinforcement learning: without copies in float32 these weight
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -30,16 +30,15 @@ class MasterAdamW(torch.optim.AdamW):
         return [one for group in self.param_groups for one in group["params"]]
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """As AdamW's, from the gradients of the rounded parameters."""
-        pairs = list(zip(self.rounded, self.masters))
-        for rounded, master in pairs:
-            master.grad = None if rounded.grad is None else rounded.grad.float()
-        loss = super().step(closure)
-        for rounded, master in pairs:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """As AdamW's, from the gradients of the rounded parameters; one after the other, to hold one in float32."""
+        for rounded, master in zip(self.rounded, self.masters):
+            if rounded.grad is None:
+                continue
+            master.grad = rounded.grad.float()
+            super().step()
             master.grad = None
             rounded.copy_(master)
-        return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As AdamW's, of the rounded parameters: the copies have no gradients between steps."""
