@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -251,12 +252,19 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
                 "source": source,
                 "base": runs.weights(base),
                 "left_out": left_out(),
+                "peak_memory_gib": _peak_memory(),
             }
             if not use_cpu:
                 more["peak_gpu_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
             write_json(folder / "manifest.json", manifest(record, seed, recorder.started, **more))
             runs.prune(folder / "checkpoints", kept=0)
     return f"{folder}: {config.train.steps} steps in {time.time() - recorder.started:.0f} s"
+
+
+def _peak_memory() -> float:
+    """GiB of main memory that this process had at most; its files in memory count."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 2)
 
 
 def _prompts_per_batch(train: TrainConfig) -> int:

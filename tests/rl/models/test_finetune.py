@@ -215,6 +215,7 @@ def test_a_run_in_bfloat16_moves_and_resumes_to_the_bit(
             run.train(config, "ds-grpo", 0, tmp_path / "cut")
     run.train(config, "ds-grpo", 0, tmp_path / "cut")
     folder = runs.folder_of(tmp_path / "cut", "sentence", 0, "ds-grpo")
+    assert 0.1 < json.loads((folder / "manifest.json").read_text())["peak_memory_gib"] < 64
     resumed = load_file(folder / "model" / "model.safetensors")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
