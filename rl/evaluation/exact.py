@@ -2,7 +2,7 @@
 
 The strings of one prompt share prefixes, so they are laid out as a trie in one row: each node is computed once, attends
 to its ancestors alone and stands at the position that it has in its strings. For Countdown with four numbers that is
-about a fourth of the tokens.
+about a fourth of the tokens. A long row is cut into several.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import torch
 
 from differential_smoothing.passk import pass_at_k_exact
 from rl.evaluation.diversity import coverage_exact, gini_simpson, shannon_entropy
+
+FULL = 128
+"""Nodes after which a prompt's strings go on in another row: attention costs the square of a row's width."""
 
 
 class HasPrompt(Protocol):
@@ -119,18 +122,23 @@ class Texts:
         if len(prompts) != len(completions):
             raise ValueError(f"completions: {len(completions)} for {len(prompts)} prompts; they are paired")
         self._count = len(prompts)
-        unique = list(dict.fromkeys(prompts))
-        tries = {}
-        for text, ids in zip(unique, tokenizer(unique, add_special_tokens=False)["input_ids"] if unique else []):
-            if not ids:
-                raise ValueError(f"prompts: {text!r} has no tokens")
-            tries[text] = _Trie(ids)
-        end = tokenizer.eos_token_id
         listed = tokenizer(list(completions), add_special_tokens=False)["input_ids"] if completions else []
-        for index, ids in enumerate(listed):
-            tries[prompts[index]].add(index, ids, end)
+        by_prompt: dict[str, list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            by_prompt.setdefault(prompt, []).append(index)
+        end = tokenizer.eos_token_id
+        tries = []
+        for prompt, indices in by_prompt.items():
+            ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+            if not ids:
+                raise ValueError(f"prompts: {prompt!r} has no tokens")
+            tries.append(_Trie(ids))
+            for index in sorted(indices, key=listed.__getitem__):  # what shares a prefix stands together
+                if len(tries[-1].tokens) >= FULL:
+                    tries.append(_Trie(ids))
+                tries[-1].add(index, listed[index], end)
         pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._batches = [_Batch.of(chunk, pad) for chunk in _batches(list(tries.values()), batch)]
+        self._batches = [_Batch.of(chunk, pad) for chunk in _batches(tries, batch)]
 
     @torch.no_grad()
     def log_probs(self, model: Any, temperature: float = 1.0) -> torch.Tensor:

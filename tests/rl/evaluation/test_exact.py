@@ -43,9 +43,10 @@ def plain(model, tokenizer, prompt, completion, temperature):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-@pytest.mark.parametrize("batch", [1, 64, 4096])
-def test_log_probs_are_those_of_single_passes(trained, temperature, batch):
+@pytest.mark.parametrize(("batch", "full"), [(1, 128), (64, 128), (4096, 128), (256, 12), (256, 1)])
+def test_log_probs_are_those_of_single_passes(trained, monkeypatch, temperature, batch, full):
     model, tokenizer = trained
+    monkeypatch.setattr(exact, "FULL", full)
     pairs = [
         (problem.prompt, text)
         for problem in countdown.splits(TASK)["heldout"][:6]
