@@ -2,7 +2,7 @@
 
 The strings of one prompt share prefixes, so they are laid out as a trie in one row: each node is computed once, attends
 to its ancestors alone and stands at the position that it has in its strings. For Countdown with four numbers that is
-about a fourth of the tokens.
+about a fourth of the tokens. A long row is cut into several.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import torch
 from differential_smoothing.passk import pass_at_k_exact
 from rl.evaluation.diversity import coverage_exact, gini_simpson, shannon_entropy
 
-_LOGITS = 1 << 25  # of one forward pass, all positions together: 128 MiB in float32
+FULL = 128
+"""Nodes after which a prompt's strings go on in another row: attention costs the square of a row's width."""
+_TOKENS = 2048  # of one forward pass: the fastest on one core, whose cache it fits
+_LOGITS = 1 << 25  # of one forward pass: 128 MiB in float32, which a large vocabulary reaches with fewer tokens
 
 
 class HasPrompt(Protocol):
@@ -97,7 +100,129 @@ def _batches(tries: list[_Trie], batch: int) -> Iterator[list[_Trie]]:
         yield chunk
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class _Batch:
+    """Tries side by side as the model takes them, and the edges of their strings."""
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    allowed: torch.Tensor
+    edges: torch.Tensor
+    """(4, edges): index of the string, row, node, token predicted there."""
+
+    @classmethod
+    def of(cls, tries: Sequence[_Trie], pad: int) -> _Batch:
+        edges = [
+            (index, row, node, token)
+            for row, trie in enumerate(tries)
+            for index, path in trie.ends.items()
+            for node, token in path
+        ]
+        return cls(*_layout(tries, pad), torch.tensor(edges).T)
+
+
+class Texts:
+    """Paired prompts and completions laid out for teacher forcing, once for any number of evaluations."""
+
+    def __init__(
+        self, tokenizer: Any, prompts: Sequence[str], completions: Sequence[str], batch: int | None = None
+    ) -> None:
+        """batch: tokens per forward pass; None: 2,048, or fewer where the vocabulary is large.
+
+        Raises ValueError if the two lists differ in length or a prompt has no tokens.
+        """
+        if len(prompts) != len(completions):
+            raise ValueError(f"completions: {len(completions)} for {len(prompts)} prompts; they are paired")
+        self._count = len(prompts)
+        listed = tokenizer(list(completions), add_special_tokens=False)["input_ids"] if completions else []
+        by_prompt: dict[str, list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            by_prompt.setdefault(prompt, []).append(index)
+        end = tokenizer.eos_token_id
+        tries = []
+        for prompt, indices in by_prompt.items():
+            ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+            if not ids:
+                raise ValueError(f"prompts: {prompt!r} has no tokens")
+            tries.append(_Trie(ids))
+            for index in sorted(indices, key=listed.__getitem__):  # what shares a prefix stands together
+                if len(tries[-1].tokens) >= FULL:
+                    tries.append(_Trie(ids))
+                tries[-1].add(index, listed[index], end)
+        pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self._batches = [
+            _Batch.of(chunk, pad) for chunk in _batches(tries, batch or min(_TOKENS, _LOGITS // len(tokenizer)))
+        ]
+
+    @torch.no_grad()
+    def log_probs(self, model: Any, temperature: float = 1.0) -> torch.Tensor:
+        """log pi(completion, end of sequence | prompt) in nats, float64, shape (pairs,).
+
+        The distribution is that of sampling at `temperature` without truncation of the vocabulary. Equal completions
+        of one prompt each get their log-prob. Raises ValueError if the temperature is not positive.
+        """
+        if not temperature > 0:
+            raise ValueError(f"temperature={temperature}: must be positive")
+        result = torch.zeros(self._count, dtype=torch.float64)
+        training = model.training
+        model.eval()
+        for one in self._batches:
+            tokens, positions, allowed, edges = (
+                part.to(model.device) for part in (one.tokens, one.positions, one.allowed, one.edges)
+            )
+            mask = _for_attention(allowed, model)
+            logits = model(input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False).logits
+            _, rows, nodes, targets = edges
+            picked = torch.log_softmax(logits.float() / temperature, dim=-1)[rows, nodes, targets]
+            result.index_add_(0, one.edges[0], picked.double().cpu())
+        model.train(training)
+        return result
+
+
+class Solutions:
+    """Problems with every string of their solutions, laid out once for any number of exact evaluations."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        problems: Sequence[HasPrompt],
+        solutions: Callable[[Any], Mapping[str, Sequence[str]]],
+    ) -> None:
+        """solutions: problem → canonical form → its strings."""
+        self._problems = [problem.id for problem in problems]
+        prompts: list[str] = []
+        texts: list[str] = []
+        self._forms: list[np.ndarray] = []
+        """By problem, the number of the canonical form of each of its strings."""
+        self._counts: list[int] = []
+        for problem in problems:
+            found = solutions(problem)
+            forms = [number for number, strings in enumerate(found.values()) for _ in strings]
+            self._forms.append(np.array(forms, dtype=int))
+            self._counts.append(len(found))
+            prompts += [problem.prompt] * len(forms)
+            texts += [text for strings in found.values() for text in strings]
+        self._texts = Texts(tokenizer, prompts, texts)
+
+    def evaluate(self, model: Any, ks: Sequence[int], temperature: float = 1.0) -> pd.DataFrame:
+        """One row per problem: what the theory speaks of, exactly, for the strings that are listed.
+
+        Columns: problem (id), solutions (canonical forms), strings, C (mass of the strings), gini_simpson and entropy
+        (nats) of pi_K over canonical forms, coverage_{k} (expected share of the canonical forms among k samples),
+        passk_{k} = 1 − (1 − C)^k, logp_correct = E_{pi_K} log pi(string). Where C underflows to zero, what needs pi_K
+        is NaN.
+        """
+        log_probs = self._texts.log_probs(model, temperature).numpy()
+        bounds = np.cumsum([len(forms) for forms in self._forms])[:-1]
+        parts = np.split(log_probs, bounds) if self._forms else []
+        return pd.DataFrame(
+            [
+                _row(name, part, forms, count, ks)
+                for name, part, forms, count in zip(self._problems, parts, self._forms, self._counts)
+            ]
+        )
+
+
 def string_log_probs(
     model: Any,
     tokenizer: Any,
@@ -106,50 +231,8 @@ def string_log_probs(
     temperature: float = 1.0,
     batch: int | None = None,
 ) -> torch.Tensor:
-    """log pi(completion, end of sequence | prompt) in nats, float64, shape (len(completions),), for paired texts.
-
-    The distribution is that of sampling at `temperature` without truncation of the vocabulary. `batch` is the number
-    of tokens per forward pass; by default 2,048, the fastest on one core, or fewer where the vocabulary is large.
-    Equal completions of one prompt each get their log-prob. Raises ValueError if the two lists differ in length, the
-    temperature is not positive or a text is empty of tokens where it must not be.
-    """
-    if len(prompts) != len(completions):
-        raise ValueError(f"completions: {len(completions)} for {len(prompts)} prompts; they are paired")
-    if not temperature > 0:
-        raise ValueError(f"temperature={temperature}: must be positive")
-    result = torch.zeros(len(prompts), dtype=torch.float64)
-    if not prompts:
-        return result
-    unique = list(dict.fromkeys(prompts))
-    encoded = tokenizer(unique, add_special_tokens=False)["input_ids"]
-    tries = {}
-    for text, ids in zip(unique, encoded):
-        if not ids:
-            raise ValueError(f"prompts: {text!r} has no tokens")
-        tries[text] = _Trie(ids)
-    end = tokenizer.eos_token_id
-    for index, ids in enumerate(tokenizer(list(completions), add_special_tokens=False)["input_ids"]):
-        tries[prompts[index]].add(index, ids, end)
-    pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    training = model.training
-    model.eval()
-    batch = batch or min(2048, _LOGITS // model.config.vocab_size)
-    for chunk in _batches(list(tries.values()), batch):
-        tokens, positions, allowed = (part.to(model.device) for part in _layout(chunk, pad))
-        mask = _for_attention(allowed, model)
-        logits = model(input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False).logits
-        log_probs = torch.log_softmax(logits.float() / temperature, dim=-1)
-        edges = [
-            (index, row, node, token)
-            for row, trie in enumerate(chunk)
-            for index, path in trie.ends.items()
-            for node, token in path
-        ]
-        strings, rows, nodes, targets = torch.tensor(edges).T
-        picked = log_probs[rows.to(model.device), nodes.to(model.device), targets.to(model.device)]
-        result.index_add_(0, strings, picked.double().cpu())
-    model.train(training)
-    return result
+    """`Texts.log_probs`, for texts that are evaluated once."""
+    return Texts(tokenizer, prompts, completions, batch).log_probs(model, temperature)
 
 
 def evaluate_exact(
@@ -159,32 +242,9 @@ def evaluate_exact(
     ks: Sequence[int],
     solutions: Callable[[Any], Mapping[str, Sequence[str]]],
     temperature: float = 1.0,
-    batch: int | None = None,
 ) -> pd.DataFrame:
-    """One row per problem: what the theory speaks of, exactly, for the strings that `solutions(problem)` lists.
-
-    Columns: problem (id), solutions (canonical forms), strings, C (mass of the strings), gini_simpson and entropy
-    (nats) of pi_K over canonical forms, coverage_{k} (expected share of the canonical forms among k samples), passk_{k}
-    = 1 − (1 − C)^k, logp_correct = E_{pi_K} log pi(string). Where C underflows to zero, what needs pi_K is NaN.
-    """
-    listed = [solutions(problem) for problem in problems]
-    owner: list[int] = []
-    form: list[int] = []
-    texts: list[str] = []
-    for index, found in enumerate(listed):
-        for number, strings in enumerate(found.values()):
-            owner += [index] * len(strings)
-            form += [number] * len(strings)
-            texts += strings
-    prompts = [problems[index].prompt for index in owner]
-    log_probs = string_log_probs(model, tokenizer, prompts, texts, temperature, batch).numpy()
-    owners, forms = np.array(owner, dtype=int), np.array(form, dtype=int)
-    bounds = np.searchsorted(owners, np.arange(len(problems) + 1))
-    rows = []
-    for index, problem in enumerate(problems):
-        part = slice(bounds[index], bounds[index + 1])
-        rows.append(_row(problem.id, log_probs[part], forms[part], len(listed[index]), ks))
-    return pd.DataFrame(rows)
+    """`Solutions.evaluate`, for problems that are evaluated once."""
+    return Solutions(tokenizer, problems, solutions).evaluate(model, ks, temperature)
 
 
 def _row(name: str, log_probs: np.ndarray, forms: np.ndarray, count: int, ks: Sequence[int]) -> dict[str, Any]:

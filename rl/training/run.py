@@ -23,7 +23,7 @@ from trl import GRPOConfig
 from repro.files import write_json
 from repro.manifest import manifest
 from rl import tasks
-from rl.evaluation.exact import evaluate_exact
+from rl.evaluation.exact import Solutions
 from rl.evaluation.vllm_engine import colocate_on_cpu, need_vllm
 from rl.experiments import runs, trajectory
 from rl.experiments.config import OWN, ConfigError, Experiment, TrainConfig
@@ -137,17 +137,10 @@ def exact_evaluations(
     problems = render_prompts(task.splits(config.task)[split], config.base, tokenizer)
     if task.solutions is None:
         raise ConfigError(f"train.validate_every: the solutions of {config.task.name} cannot be enumerated; set 0")
-    solutions = {problem.id: task.solutions(problem) for problem in problems}
+    listed = Solutions(tokenizer, problems, task.solutions)
 
     def run(step: int) -> dict[str, float]:
-        frame = evaluate_exact(
-            model,
-            tokenizer,
-            problems,
-            config.train.validation_ks,
-            lambda one: solutions[one.id],
-            config.train.temperature,
-        )
+        frame = listed.evaluate(model, config.train.validation_ks, config.train.temperature)
         if folder is not None:
             trajectory.keep(folder, step, frame)
         means = frame.drop(columns=["problem", "solutions", "strings"]).mean()

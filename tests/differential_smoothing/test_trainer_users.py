@@ -15,7 +15,7 @@ import pytest
 import torch
 from bridge import steps
 from datasets import Dataset
-from stepping import BATCH, WORLD, first_step
+from stepping import BATCH, WORLD, first_step, plain_step
 from trl import GRPOConfig, GRPOTrainer
 
 from differential_smoothing import methods
@@ -55,8 +55,8 @@ class OwnPublicLoss(DSGRPOTrainer):
 @pytest.mark.parametrize("road", ROADS, ids=str)
 def test_a_loss_of_ones_own_gets_the_term(kind: Any, method: Method, road: dict[str, Any], tmp_path: Path) -> None:
     found = first_step(tmp_path, method, kind=kind, **road)
-    np.testing.assert_allclose(found, first_step(tmp_path, method), rtol=0, atol=1e-6)
-    assert np.abs(found - first_step(tmp_path, GRPO)).max() > 1e-2
+    np.testing.assert_allclose(found, plain_step(method), rtol=0, atol=1e-6)
+    assert np.abs(found - plain_step(GRPO)).max() > 1e-2
 
 
 def test_a_loss_that_skips_what_needs_entropies_is_an_error(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ class DoublingBelow(DSGRPOTrainer, Doubling):
 @pytest.mark.parametrize("road", ROADS, ids=str)
 def test_the_term_is_added_last(kind: Any, method: Method, road: dict[str, Any], tmp_path: Path) -> None:
     """2 base + term, in either order of base classes and by every road: steps are linear in the advantages."""
-    wanted = first_step(tmp_path, method) + first_step(tmp_path, GRPO)
+    wanted = plain_step(method) + plain_step(GRPO)
     np.testing.assert_allclose(first_step(tmp_path, method, kind=kind, **road), wanted, rtol=0, atol=2e-6)
 
 
@@ -112,7 +112,7 @@ class Mine(DifferentialSmoothingMixin, TheirTrainer):
 @pytest.mark.parametrize("road", ROADS, ids=str)
 def test_the_mixin_brings_the_term_to_anybodys_trainer(method: Method, road: dict[str, Any], tmp_path: Path) -> None:
     """2 base + term, with a loss of its own."""
-    wanted = first_step(tmp_path, method) + first_step(tmp_path, GRPO)
+    wanted = plain_step(method) + plain_step(GRPO)
     found = first_step(tmp_path, method, kind=Mine, trainer={"factor": 2.0}, **road)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6)
 
@@ -161,7 +161,7 @@ def test_fields_of_the_term_go_with_anybodys_arguments(tmp_path: Path) -> None:
     args = MyConfig(**{name: getattr(plain, name) for name in names}, gamma_p=0.3, gamma_n=0.2)
     assert args.epsilon == 0.4
     found = steps(WORLD.trainer(args, Mine, rollout_func=WORLD.handed_in([BATCH])))[0]
-    np.testing.assert_allclose(found, first_step(tmp_path, PLAIN), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, plain_step(PLAIN), rtol=0, atol=1e-6)
 
 
 def rewards(right: float, wrong: float) -> Callable[..., list[float]]:
@@ -186,14 +186,14 @@ def test_rewards_that_do_not_say_what_is_correct(right: float, wrong: float, los
     with pytest.raises(ValueError, match=f"reward function 'reward' returned .* found no {lost} rollout.*correctness="):
         first_step(tmp_path, PLAIN, trainer={"reward_funcs": reward})
     found = first_step(tmp_path, PLAIN, trainer={"reward_funcs": reward, "correctness": verdicts})
-    np.testing.assert_allclose(found, first_step(tmp_path, PLAIN), rtol=0, atol=1e-3)  # 1e-4 beside the std
+    np.testing.assert_allclose(found, plain_step(PLAIN), rtol=0, atol=1e-3)  # 1e-4 beside the std
     first_step(tmp_path, GRPO, trainer={"reward_funcs": reward})  # without a term nobody asks
 
 
 def test_a_class_that_gets_no_term_need_not_be_told(tmp_path: Path) -> None:
     positive = methods.get("ds-grpo-positive", gamma_p=0.3)
     found = first_step(tmp_path, positive, trainer={"reward_funcs": rewards(1, -1)})
-    np.testing.assert_allclose(found, first_step(tmp_path, positive), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(found, plain_step(positive), rtol=0, atol=1e-3)
 
 
 def many(folder: Path, batches: int, method: Method, correctness: Any) -> None:
@@ -267,14 +267,14 @@ KINDS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_correctness_may_be_what_a_reward_function_may_be(kind: str, tmp_path: Path) -> None:
     found = first_step(tmp_path, PLAIN, trainer={"reward_funcs": [none, WORLD.reward], "correctness": KINDS[kind]})
-    np.testing.assert_allclose(found, first_step(tmp_path, PLAIN), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, plain_step(PLAIN), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), np.float64("nan"), torch.tensor(float("nan"))], ids=repr)
 def test_no_verdict_may_be_nan(nothing: Any, tmp_path: Path) -> None:
     """Then the rows' advantages are GRPO's own."""
     found = first_step(tmp_path, PLAIN, trainer={"correctness": lambda prompts, **_: [nothing] * len(prompts)})
-    np.testing.assert_allclose(found, first_step(tmp_path, GRPO), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, plain_step(GRPO), rtol=0, atol=1e-6)
 
 
 def test_answers_may_come_later_too(tmp_path: Path) -> None:

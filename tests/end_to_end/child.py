@@ -1,6 +1,6 @@
 """A training run in a process of its own that ends itself, by SIGKILL or otherwise, at a chosen point.
 
-The processes are forked from a server that has imported `rl.train` once; each is as real as one from a shell.
+The processes are forked from a server that has imported the trainer once; each is as real as one from a shell.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Runs:
         self.config = config
         self.method = method
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["rl.train"])
+        self._context.set_forkserver_preload(["rl.train", "rl.training.run"])
 
     def __call__(self, out: Path, event: str | None = None, *more: str) -> tuple[int, str]:
         """Exit status (negative: killed by that signal) and standard error."""

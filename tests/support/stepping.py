@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import numpy as np
 from bridge import World, steps
 from trl import GRPOTrainer
 
+from differential_smoothing import methods
+from differential_smoothing.methods import Method
 from differential_smoothing.trl import DSGRPOTrainer
 
 WORLD = World()
@@ -28,3 +32,17 @@ def first_step(
     args = WORLD.settings(folder, **settings)
     made = WORLD.trainer(args, kind, rollout_func=WORLD.handed_in([batch]), method=method, **(trainer or {}))
     return steps(made)[0]
+
+
+_known: dict[str, np.ndarray] = {}
+
+
+def plain_step(method: Method) -> np.ndarray:
+    """The on-policy step of `BATCH` by `DSGRPOTrainer`, (m,), read-only; each method of the registry is run once."""
+    assert method.advantages is methods.get(method.name).advantages, "a method of the registry"
+    key = json.dumps(method.record(), sort_keys=True)
+    if key not in _known:
+        with tempfile.TemporaryDirectory() as folder:
+            _known[key] = first_step(Path(folder), method)
+        _known[key].setflags(write=False)
+    return _known[key]

@@ -7,6 +7,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_base
 import torch
@@ -43,9 +44,10 @@ def plain(model, tokenizer, prompt, completion, temperature):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-@pytest.mark.parametrize("batch", [1, 64, 4096])
-def test_log_probs_are_those_of_single_passes(trained, temperature, batch):
+@pytest.mark.parametrize(("batch", "full"), [(1, 128), (64, 128), (4096, 128), (256, 12), (256, 1)])
+def test_log_probs_are_those_of_single_passes(trained, monkeypatch, temperature, batch, full):
     model, tokenizer = trained
+    monkeypatch.setattr(exact, "FULL", full)
     pairs = [
         (problem.prompt, text)
         for problem in countdown.splits(TASK)["heldout"][:6]
@@ -112,17 +114,32 @@ def test_evaluation_agrees_with_sampling(trained):
         assert diversity.coverage(n, counts, 4, row.solutions) == pytest.approx(row.coverage_4, abs=4 * error)
 
 
+def test_laid_out_once_they_serve_every_model_and_temperature(trained):
+    model, tokenizer = trained
+    problems = countdown.splits(TASK)["heldout"][:3]
+    listed = exact.Solutions(tokenizer, problems, countdown.solutions)
+    other = type(model)(model.config)
+    for network, temperature in ((model, 1.0), (other, 1.0), (model, 0.5), (model, 1.0)):
+        found = listed.evaluate(network, (1, 4), temperature)
+        wanted = exact.evaluate_exact(network, tokenizer, problems, (1, 4), countdown.solutions, temperature)
+        pd.testing.assert_frame_equal(found, wanted, check_exact=True)
+
+
 def test_columns_by_hand():
     tokenizer = from_scratch.make_tokenizer(countdown.vocabulary(TASK))
     problem = SimpleNamespace(id="x", prompt="1 2 : 3")
     probabilities = {"1 + 2": 0.2, "2 + 1": 0.1, "3": 0.1}
     forms = {"sum": ("1 + 2", "2 + 1"), "three": ("3",)}
 
-    def log_probs(model, tok, prompts, texts, temperature, batch):
-        return torch.tensor([math.log(probabilities[text]) for text in texts], dtype=torch.float64)
+    class Known:
+        def __init__(self, tokenizer, prompts, texts):
+            self.texts = texts
+
+        def log_probs(self, model, temperature):
+            return torch.tensor([math.log(probabilities[text]) for text in self.texts], dtype=torch.float64)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact, "string_log_probs", log_probs)
+        patch.setattr(exact, "Texts", Known)
         row = exact.evaluate_exact(None, tokenizer, [problem], (1, 3), lambda _: forms).iloc[0]
     assert (row.problem, row.solutions, row.strings) == ("x", 2, 3)
     assert pytest.approx(0.4) == row.C
