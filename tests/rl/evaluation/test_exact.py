@@ -125,6 +125,14 @@ def test_laid_out_once_they_serve_every_model_and_temperature(trained):
         pd.testing.assert_frame_equal(found, wanted, check_exact=True)
 
 
+def test_a_large_vocabulary_makes_smaller_passes(trained, monkeypatch):
+    _, tokenizer = trained
+    listed = [(one.prompt, "1 + 1") for one in countdown.splits(TASK)["heldout"]]
+    few = len(exact.Texts(tokenizer, *zip(*listed))._batches)
+    monkeypatch.setattr(exact, "_LOGITS", 20 * len(tokenizer))
+    assert len(exact.Texts(tokenizer, *zip(*listed))._batches) > few
+
+
 def test_columns_by_hand():
     tokenizer = from_scratch.make_tokenizer(countdown.vocabulary(TASK))
     problem = SimpleNamespace(id="x", prompt="1 2 : 3")

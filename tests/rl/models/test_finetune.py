@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import chat
@@ -220,6 +221,21 @@ def test_a_run_in_bfloat16_moves_and_resumes_to_the_bit(
     assert 0.1 < json.loads((folder / "manifest.json").read_text())["peak_memory_gib"] < 64
     resumed = load_file(folder / "model" / "model.safetensors")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_on_a_cpu_a_run_scores_answers_alone_by_plain_attention(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = experiment(tmp_path, model).base
+    cut: list[Any] = []
+    monkeypatch.setattr(pretrained, "score_answers_alone", cut.append)
+    for use_cpu in (True, False):
+        network = pretrained.load_model(model, base, use_cpu)
+        assert (network.config._attn_implementation == "eager") == use_cpu
+        pretrained.prepare(SimpleNamespace(model=network), base, use_cpu)
+        assert cut.count(network) == use_cpu
+    run.train(dataclasses.replace(experiment(tmp_path, model, None), name="cut"), "grpo", 0, tmp_path / "out")
+    assert len(cut) == 2, "runs ask for it too"
 
 
 def test_another_optimizer_is_refused(model: Path, tmp_path: Path) -> None:
