@@ -36,7 +36,7 @@ FULL = (
     ("maze-looped", "maze-looped", MATCHED, "0,1,2"),  # many answers
     ("maze-looped-ablation", "maze-looped", OPTIONS_OF_DS, "0,1,2"),
     ("maze-misled", "maze-misled", "grpo,ds-grpo,entropy-bonus,entropy-penalty", "0,1,2,3,4"),  # T7's other side
-    ("countdown-saturated", "countdown-saturated", "grpo,ds-grpo,entropy-bonus,entropy-penalty", "10,11,12,13,14,15"),
+    ("countdown-saturated", "countdown-saturated", "grpo,ds-grpo,entropy-bonus,entropy-penalty", "10,11,12,13,14,15,16"),
 )
 FURTHER_SCALES = (("fig_countdown_passk", "gpu"), ("tab_main", "gpu"))  # drawn at the scale cpu too
 
