@@ -54,7 +54,7 @@ def _make(
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}")
     parser.add_argument("--out", type=Path, default=Path("build"), help="of local results, and where the files go")
     if has_scales(reads):
-        parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
+        parser.add_argument("--scale", default="cpu", choices=["cpu", "llm", "gpu", "paper"])
         parser.add_argument("--experiment", help="another one than that of the scale, by the name in its YAML")
     place = Place(**vars(parser.parse_args()))
     try:

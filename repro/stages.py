@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from repro.manifest import ROOT
 from repro.stage import Stage, run
 from rl.analysis.reads import MAIN, Experiment, Place, available, has_scales, stem_of
-from rl.experiments.config import load
+from rl.experiments.config import SCALES, load
 
 EXPERIMENTS = Path("rl/experiments")
 PARTS_OF_DS = "ds-grpo-centered,ds-grpo-positive,ds-grpo-negative,entropy-bonus,entropy-penalty"
@@ -27,7 +28,13 @@ BASELINES = (  # the strongest answers of other papers, then the plain heuristic
 MATCHED = f"grpo,ds-grpo,ds-grpo@matched,{BASELINES}"
 COEFFICIENTS = ("countdown", "maze-perfect", "maze-looped")  # --full searches them first
 
-# --full, at the scale cpu: all else that is committed. Stage, experiment, methods, seeds.
+# --full: all else that is committed, or is to be. Stage, experiment, methods, seeds.
+FULL_LLM = (
+    ("others", "countdown", "ds-grpo-centered,entropy-bonus,maxrl,ds-grpo@maxrl", "0,1,2"),
+    ("gcd", "gcd", "grpo,ds-grpo,entropy-bonus", "0,1,2"),  # one short answer
+    ("palindromes", "palindromes", "grpo,ds-grpo", "0"),  # several answers
+    ("sums", "sums", "grpo,ds-grpo", "0"),  # one answer, several ways
+)
 FULL = (
     ("ablation", "countdown", f"ds-grpo@reward-mixed-groups,{OPTIONS_OF_DS}", "0,1,2"),
     ("baselines", "countdown", "maxrl,passk-training,darling", "0,1,2"),  # the strongest on mazes
@@ -82,15 +89,17 @@ def runs(pipeline: Pipeline) -> list[Stage]:
         ]
     seeds = "0" if pipeline.quick else "0,1,2,3,4" if pipeline.full else "0,1,2"
     found = [_runs(pipeline, "", pipeline.main, "grpo,ds-grpo", seeds)]
-    if pipeline.full:
+    if not pipeline.full:
+        return found
+    further = FULL_LLM if pipeline.scale == "llm" else FULL if pipeline.scale == "cpu" else ()
+    if pipeline.scale != "llm":
         found.append(_runs(pipeline, "/others", pipeline.main, PARTS_OF_DS, "0,1,2"))
-    if pipeline.full and pipeline.scale == "cpu":
+    if pipeline.scale == "cpu":
         found += [_search(pipeline, name) for name in COEFFICIENTS]
-        found += [
-            _runs(pipeline, f"/{name}", EXPERIMENTS / "cpu" / f"{experiment}.yaml", methods, seeds)
-            for name, experiment, methods, seeds in FULL
-        ]
-    return found
+    return found + [
+        _runs(pipeline, f"/{name}", EXPERIMENTS / pipeline.scale / f"{experiment}.yaml", methods, seeds)
+        for name, experiment, methods, seeds in further
+    ]
 
 
 def _runs(pipeline: Pipeline, name: str, path: Path, methods: str, seeds: str) -> Stage:
@@ -99,8 +108,8 @@ def _runs(pipeline: Pipeline, name: str, path: Path, methods: str, seeds: str) -
     return Stage(
         f"runs{name}",
         f"{experiment}: base, training and evaluation: {methods}; seeds {seeds}",
-        ("rl.sweep", str(path), "--methods", methods, "--seeds", seeds, *_shared(pipeline)),
-        reads=[path.parent / "*.yaml"],
+        ("rl.sweep", str(path), "--methods", methods, "--seeds", seeds, *_shared(pipeline), *_dtype(pipeline)),
+        reads=[path.parent / "*.yaml", *path.parent.glob("shared")],
         writes=[
             folder / f"seed{seed}" / method / "eval-heldout.json"
             for seed in seeds.split(",")
@@ -108,6 +117,15 @@ def _runs(pipeline: Pipeline, name: str, path: Path, methods: str, seeds: str) -
         ],
         modules=("rl.train", "rl.pretrain", "rl.evaluate"),
     )
+
+
+def _dtype(pipeline: Pipeline) -> tuple[str, ...]:
+    """What the scale llm computes in, where `rl.precision` found its bfloat16 slow; no measurement, the YAML's."""
+    measured = pipeline.out / "precision.json"
+    if pipeline.scale != "llm" or not measured.is_file():
+        return ()
+    dtype = json.loads(measured.read_text(encoding="utf-8"))["dtype"]
+    return ("--set", f"base.checkpoint.dtype={dtype}")
 
 
 def _search(pipeline: Pipeline, name: str) -> Stage:
@@ -187,7 +205,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m repro.stages", description="Run stages that are stale.")
     parser.add_argument("group", choices=list(GROUPS))
     parser.add_argument("--only", action="append", default=[], help="a stage's name, or what stands before its slash")
-    parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
+    parser.add_argument("--scale", default="cpu", choices=SCALES)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)

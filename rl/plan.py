@@ -27,8 +27,8 @@ from pathlib import Path
 from repro.manifest import ROOT
 from repro.names import nearest
 from rl import tasks
-from rl.experiments.bases import present
-from rl.experiments.config import ConfigError, Experiment, load
+from rl.experiments.bases import absent
+from rl.experiments.config import SCALES, ConfigError, Experiment, load
 from rl.experiments.model_config import CheckpointConfig
 from rl.tasks._rows import Data
 
@@ -36,7 +36,6 @@ PEAK = 312e12  # FLOP/s in bfloat16 of an A100; an H100 has three times as many
 GENERATING, TRAINING = 0.10, 0.35
 OVERHEAD = 1.25
 RESERVE = 16  # GiB
-SCALES = ("cpu", "gpu", "paper")
 HUB = ("huggingface.co", 443)
 GOT = {
     "vllm": "paper_repro.sh installs it into .venv-vllm before the first run",
@@ -102,23 +101,18 @@ def missing(config: Experiment, packages: bool = True) -> list[str]:
     packages: whether those that are to be installed count too.
     """
     needs = config.needs
+    lacks = _model(config)
     if needs is None:
-        return []
-    lacks = []
+        return lacks
     import torch
 
     have = torch.cuda.device_count()
     if have < needs.gpus:
-        lacks.append(f"{needs.gpus} GPUs ({have} here)")
+        lacks.insert(0, f"{needs.gpus} GPUs ({have} here)")
     for index in range(have):
         memory = torch.cuda.get_device_properties(index).total_memory / 2**30
         if memory < 0.9 * needs.gpu_memory_gib:  # a part is always taken
             lacks.append(f"{needs.gpu_memory_gib} GiB on GPU {index} ({memory:.0f} here)")
-    if isinstance(config.base, CheckpointConfig) and not present(config.base):
-        if not hub():
-            lacks.append(f"the model {config.base.model} (no folder, not in the cache, the hub is out of reach)")
-        if (free := shutil.disk_usage(ROOT).free / 2**30) < 2.2 * needs.parameters / 2**30:
-            lacks.append(f"{2.2 * needs.parameters / 2**30:.0f} GiB of disk for the model ({free:.0f} free)")
     for data in data_of(config):
         if problem := data.problem():
             lacks.append(f"the data {data.repository} ({problem})")
@@ -128,6 +122,22 @@ def missing(config: Experiment, packages: bool = True) -> list[str]:
         wanted = ["vllm"] if config.train.use_vllm or config.evaluate.engine == "vllm" else []
         wanted += ["deepspeed"] if "zero" in needs.launch else []
         lacks += [f"the package {name} ({GOT[name]})" for name in wanted if importlib.util.find_spec(name) is None]
+    return lacks
+
+
+def _model(config: Experiment) -> list[str]:
+    """What this machine lacks to load the pretrained model, if there is one."""
+    base, needs = config.base, config.needs
+    reason = absent(base) if isinstance(base, CheckpointConfig) else None
+    if reason is None or not isinstance(base, CheckpointConfig):
+        return []
+    lacks = []
+    if base.package is not None:
+        lacks.append(reason)
+    elif not hub():
+        lacks.append(f"the model {base.model} ({reason}, the hub is out of reach)")
+    if needs is not None and (free := shutil.disk_usage(ROOT).free / 2**30) < 2.2 * needs.parameters / 2**30:
+        lacks.append(f"{2.2 * needs.parameters / 2**30:.0f} GiB of disk for the model ({free:.0f} free)")
     return lacks
 
 
@@ -155,6 +165,8 @@ def described(path: Path, config: Experiment) -> str:
     model = "made from scratch, once per seed"
     if isinstance(base, CheckpointConfig):
         model = f"{base.model} at {base.revision}"
+        model += f" of the package {base.package}" if base.package else ""
+        model += f", {base.supervised.steps} supervised steps" if base.supervised else ""
     if needs is None:
         lines += [
             f"  model     {model}",

@@ -15,11 +15,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="put over the YAML")
     options = parser.parse_args(arguments)
 
-    import torch  # after the arguments: `--help` answers without it
+    # after the arguments: `--help` answers without torch
+    import torch
+    import transformers
 
     from rl.experiments import config
     from rl.models.from_scratch import base_model
 
+    transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)  # the sum's order, hence the weights, depend on it
     try:
         print(base_model(config.load(options.config, options.set), options.seed, options.out))

@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rl.report", description="Judge the claims from recorded results.")
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--experiment", default=MAIN, help=f"what stands in for {MAIN} (default: itself)")
-    parser.add_argument("--scale", default="cpu", choices=["cpu", "gpu", "paper"])
+    parser.add_argument("--scale", default="cpu", choices=["cpu", "llm", "gpu", "paper"])
     options = parser.parse_args()
     try:
         record = judge_all(options.out, options.experiment, options.scale)

@@ -49,15 +49,19 @@ def jobs_for(
         return is_evaluated(folder, "heldout", key)
 
     found = []
+    bases: dict[Path, str] = {}  # a pretrained model is the base of all seeds
     for seed in seeds:
         base = base_folder(config, seed, out)
+        if base in bases:
+            continue
+        bases[base] = f"base seed {seed}"
         arguments = (str(path), "--seed", str(seed), *common)
-        made = (base / "manifest.json").is_file
-        found.append(Job(f"base seed {seed}", "rl.pretrain", arguments, made))
+        found.append(Job(bases[base], "rl.pretrain", arguments, (base / "manifest.json").is_file))
     for seed in seeds:
         for method in ("base", *methods):
             folder = runs.folder_of(out, config.name, seed, method)
-            after, model = f"base seed {seed}", base_folder(config, seed, out)
+            model = base_folder(config, seed, out)
+            after = bases[model]
             if method != "base":
                 record = config.record(method)
                 name, model = f"{method} seed {seed}", folder / "model"

@@ -63,7 +63,7 @@ class Claim:
     """Where it is measured: last fifth, the mean over evaluations of the last fifth of the steps; equal pass@1, where
     each method first has the lower of the two final Pass@1 (`rl.analysis.early_stopping`)."""
     experiment: str = ""
-    scale: Literal["cpu", "gpu", "paper"] = "cpu"
+    scale: Literal["cpu", "llm", "gpu", "paper"] = "cpu"
     method: str = ""
     reference: str = ""
     expect: dict[str, str] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from repro.manifest import ROOT, missing_fields
 from rl.analysis import protocol, results
 from rl.analysis.results import COMMITTED, LOCAL, NotRun, ResultError, Results
 
-MAIN = {"cpu": "countdown", "gpu": "countdown-gpu"}
+MAIN = {"cpu": "countdown", "llm": "countdown-llm", "gpu": "countdown-gpu"}
 """The main experiment of each scale."""
 
 

@@ -20,6 +20,8 @@ from rl.evaluation.diversity import coverage_exact, gini_simpson, shannon_entrop
 
 FULL = 128
 """Nodes after which a prompt's strings go on in another row: attention costs the square of a row's width."""
+_TOKENS = 2048  # of one forward pass: the fastest on one core, whose cache it fits
+_LOGITS = 1 << 25  # of one forward pass: 128 MiB in float32, which a large vocabulary reaches with fewer tokens
 
 
 class HasPrompt(Protocol):
@@ -78,6 +80,14 @@ def _layout(tries: Sequence[_Trie], pad: int) -> tuple[torch.Tensor, torch.Tenso
     return torch.from_numpy(tokens), torch.from_numpy(positions), torch.from_numpy(allowed[:, None])
 
 
+def _for_attention(allowed: torch.Tensor, model: Any) -> torch.Tensor:
+    """`allowed` as the model's attention takes it: plain attention adds its mask to the scores, where a true is 1."""
+    if model.config._attn_implementation != "eager":
+        return allowed
+    lowest = torch.finfo(model.dtype).min
+    return torch.zeros_like(allowed, dtype=model.dtype).masked_fill(~allowed, lowest)
+
+
 def _batches(tries: list[_Trie], batch: int) -> Iterator[list[_Trie]]:
     """Tries of similar size together, as many as fit `batch` tokens (at least one)."""
     chunk: list[_Trie] = []
@@ -114,8 +124,10 @@ class _Batch:
 class Texts:
     """Paired prompts and completions laid out for teacher forcing, once for any number of evaluations."""
 
-    def __init__(self, tokenizer: Any, prompts: Sequence[str], completions: Sequence[str], batch: int = 2048) -> None:
-        """batch: tokens per forward pass; the default is the fastest on one core, whose cache it fits.
+    def __init__(
+        self, tokenizer: Any, prompts: Sequence[str], completions: Sequence[str], batch: int | None = None
+    ) -> None:
+        """batch: tokens per forward pass; None: 2,048, or fewer where the vocabulary is large.
 
         Raises ValueError if the two lists differ in length or a prompt has no tokens.
         """
@@ -138,7 +150,9 @@ class Texts:
                     tries.append(_Trie(ids))
                 tries[-1].add(index, listed[index], end)
         pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._batches = [_Batch.of(chunk, pad) for chunk in _batches(tries, batch)]
+        self._batches = [
+            _Batch.of(chunk, pad) for chunk in _batches(tries, batch or min(_TOKENS, _LOGITS // len(tokenizer)))
+        ]
 
     @torch.no_grad()
     def log_probs(self, model: Any, temperature: float = 1.0) -> torch.Tensor:
@@ -156,7 +170,8 @@ class Texts:
             tokens, positions, allowed, edges = (
                 part.to(model.device) for part in (one.tokens, one.positions, one.allowed, one.edges)
             )
-            logits = model(input_ids=tokens, position_ids=positions, attention_mask=allowed, use_cache=False).logits
+            mask = _for_attention(allowed, model)
+            logits = model(input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False).logits
             _, rows, nodes, targets = edges
             picked = torch.log_softmax(logits.float() / temperature, dim=-1)[rows, nodes, targets]
             result.index_add_(0, one.edges[0], picked.double().cpu())
@@ -214,7 +229,7 @@ def string_log_probs(
     prompts: Sequence[str],
     completions: Sequence[str],
     temperature: float = 1.0,
-    batch: int = 2048,
+    batch: int | None = None,
 ) -> torch.Tensor:
     """`Texts.log_probs`, for texts that are evaluated once."""
     return Texts(tokenizer, prompts, completions, batch).log_probs(model, temperature)

@@ -205,7 +205,7 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
         shelf = runs.shelf_of(options.out, config.name, options.seed, options.method)
         record = config.record(options.method)
     else:
-        model = _model_folder(options.model)
+        model = model_folder(options.model)
         folder = options.out / "evaluations" / options.model.resolve().name
         shelf = options.out / "earlier" / "evaluations" / folder.name
         record = config.record()
@@ -234,7 +234,8 @@ def run(config: Experiment, options: argparse.Namespace) -> str:
     return f"{folder}: {options.split}, {len(problems)} problems, {config.evaluate.mode}: {shown}"
 
 
-def _model_folder(path: Path) -> Path:
+def model_folder(path: Path) -> Path:
+    """The checkpoint at `path`, which may be a run's folder. Raises ConfigError with the nearest name."""
     for folder in (path, path / "model"):
         if (folder / "config.json").is_file():
             return folder

@@ -23,6 +23,7 @@ from rl.experiments.yaml_loader import ConfigError, build, existing, merged, ove
 
 SECTIONS = ("name", "scale", "task", "base", "train", "evaluate", "methods")
 OPTIONAL = ("needs",)
+SCALES = ("cpu", "llm", "gpu", "paper")
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Experiment:
     """
 
     name: str
-    scale: Literal["cpu", "gpu", "paper"]
+    scale: Literal["cpu", "llm", "gpu", "paper"]
     task: Any
     base: BaseConfig | CheckpointConfig
     train: TrainConfig
@@ -229,8 +230,8 @@ def _experiment(values: dict[str, Any]) -> Experiment:
             raise ConfigError(f"{key}: is missing")
     if not isinstance(values["name"], str) or not values["name"].replace("-", "").replace("_", "").isalnum():
         raise ConfigError(f"name: {values['name']!r} must be letters, digits, - and _: it names a folder")
-    if values["scale"] not in ("cpu", "gpu", "paper"):
-        raise ConfigError(f"scale: {values['scale']!r} is not possible{nearest(str(values['scale']), _SCALES)}")
+    if values["scale"] not in SCALES:
+        raise ConfigError(f"scale: {values['scale']!r} is not possible{nearest(str(values['scale']), SCALES)}")
     task, base = _task(values["task"]), _base(values["base"])
     _check_effort(task, base)
     made = Experiment(
@@ -247,9 +248,6 @@ def _experiment(values: dict[str, Any]) -> Experiment:
     for name in made.methods:
         made.method(name)
     return made
-
-
-_SCALES = ("cpu", "gpu", "paper")
 
 
 def _task(values: Any) -> Any:

@@ -64,18 +64,55 @@ class LoraSettings:
 
 
 @dataclass(frozen=True)
-class CheckpointConfig:
-    """model: a name on the hub or a folder. revision: on the hub, best a commit; it means nothing for a folder.
+class SupervisedConfig:
+    """Supervised training of a pretrained model on correct answers, by TRL's SFTTrainer and AdamW.
 
-    dtype: of the weights in memory; `train.bf16` computes in bfloat16 whatever they are. chat_template: whether a
-    prompt is put as the user's turn, by the tokenizer's own template. lora: None trains every weight.
+    The result is the base of every run, whatever its method and seed.
     """
 
+    steps: int
+    batch: int
+    learning_rate: float
+    lr_scheduler_type: str
+    """By its name in transformers: `linear`, `constant`, …"""
+    warmup: int
+    """Steps over which the learning rate rises."""
+    seed: int
+    """Of the answers that are drawn; another seed gives another base."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} must be at least 1")
+        if not 0 <= self.warmup < self.steps:
+            raise ValueError(f"warmup: {self.warmup} must lie between 0 and steps={self.steps}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: {self.learning_rate} must be positive")
+        if self.seed < 0:
+            raise ValueError(f"seed: {self.seed} must not be negative")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """A pretrained model, and what is trained of it."""
+
     model: str
+    """A name on the hub, or a folder."""
     revision: str
+    """On the hub, best a commit; the version of `package`, if that is given; it means nothing for a folder."""
     dtype: Literal["float32", "bfloat16"]
+    """Of the weights in memory. If they are trained in bfloat16, the optimizer steps in float32 (`MasterAdamW`).
+    `train.bf16` computes in bfloat16 whatever they are."""
     chat_template: bool
+    """Whether a prompt is put as the user's turn, by the tokenizer's own template."""
     lora: LoraSettings | None
+    """None trains every weight."""
+    package: str | None = None
+    """A Python package that ships the model as a GGUF file, which is read in place of the hub or a folder."""
+    system_message: bool = True
+    """With `chat_template`: whether the template's own system message, if it has one, begins the prompt."""
+    supervised: SupervisedConfig | None = None
+    """None: reinforcement learning begins with the pretrained model as it is."""
 
     def __post_init__(self) -> None:
         if not self.model or not self.revision:
@@ -85,4 +122,4 @@ class CheckpointConfig:
     def local(self) -> Path | None:
         """The folder, if `model` is one."""
         path = Path(self.model).expanduser()
-        return path if path.is_dir() else None
+        return path if path.is_dir() and self.package is None else None

@@ -27,6 +27,7 @@ from rl.experiments.bases import HasBase, base_folder
 from rl.experiments.model_config import BaseConfig, CheckpointConfig
 from rl.experiments.progress import ProgressReporter
 from rl.models import pretrained
+from rl.models.finetune import finetuned
 from rl.models.muon import Muon
 from rl.models.supervised import IGNORED, Examples
 
@@ -134,7 +135,7 @@ def supervise(
 def base_model(config: HasBase, seed: int, out: Path) -> Path:
     """The folder of the base model, made (or fetched) now unless it is there. It appears whole or not at all."""
     if isinstance(config.base, CheckpointConfig):
-        return pretrained.fetch(config.base, out)
+        return pretrained.fetch(config.base, out) if config.base.supervised is None else finetuned(config, out)
     base = config.base
     folder = base_folder(config, seed, out)
     if (folder / "manifest.json").exists():

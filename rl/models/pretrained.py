@@ -1,11 +1,14 @@
-"""Base models that somebody else trained: any causal language model of Hugging Face, by name and revision or by folder.
+"""Pretrained models: any causal language model of Hugging Face, by name and revision, by folder, or from a package.
 
-Only JSON, text, templates and safetensors are taken of it, never pickles; code that comes with a model is never run.
+Only JSON, text, templates and safetensors are taken of it, never pickles; code that comes with a model is never run. A
+package ships its model as a GGUF file: that is dequantized once, into the same files that the hub would give.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import importlib.metadata
 import re
 import time
 from collections.abc import Sequence
@@ -17,8 +20,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.files import whole_folder, write_json
 from repro.manifest import manifest
+from repro.packages import need
+from rl.experiments import runs
 from rl.experiments.bases import pretrained_folder
 from rl.experiments.model_config import CheckpointConfig
+from rl.models.answer_positions import score_answers_alone
+from rl.models.master_adamw import MasterAdamW
 from rl.tasks._rows import say_left_out
 
 TAKEN = ("*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model")
@@ -29,25 +36,68 @@ T = TypeVar("T")
 
 
 def fetch(checkpoint: CheckpointConfig, out: Path) -> Path:
-    """The folder of the checkpoint under `out`, its files being links; fetched now unless it is there.
+    """The folder of the checkpoint under `out`; made now unless it is there. It appears whole or not at all.
 
-    Raises ValueError if there are no safetensors, OSError if the hub cannot be reached.
+    Files of a folder or of the hub are linked, those of a package written. Raises ValueError if there are no
+    safetensors or the package is missing, OSError if the hub cannot be reached.
     """
     folder = pretrained_folder(checkpoint, out)
     if (folder / "manifest.json").exists():
         return folder
     started = time.time()
-    source = checkpoint.local or _download(checkpoint)
+    shipped = _shipped(checkpoint)
+    source = None if shipped else checkpoint.local or _download(checkpoint)
+    with whole_folder(folder) as made:
+        if shipped:
+            _dequantize(shipped, made)
+            more = {"gguf": _checksum(shipped)}
+        else:
+            assert source is not None
+            _link(source, made, checkpoint.model)
+            more = {}
+        named = {"model": Path(checkpoint.model).name if checkpoint.local else checkpoint.model}
+        settings = {**named, "revision": checkpoint.revision, "package": checkpoint.package}
+        write_json(made / "manifest.json", manifest(settings, None, started, weights=runs.weights(made), **more))
+    return folder
+
+
+def _link(source: Path, made: Path, model: str) -> None:
     found = {path for pattern in TAKEN for path in source.glob(pattern)} - set(source.glob(LEFT))
     files = sorted(path for path in found if path.name != "manifest.json")
     if not any(path.suffix == ".safetensors" for path in files):
-        raise ValueError(f"model: {checkpoint.model} holds no safetensors; other formats of weights are not read")
-    with whole_folder(folder) as made:
-        for path in files:
-            (made / path.name).symlink_to(path.resolve())
-        named = {"model": Path(checkpoint.model).name if checkpoint.local else checkpoint.model}
-        write_json(made / "manifest.json", manifest({**named, "revision": checkpoint.revision}, None, started))
-    return folder
+        raise ValueError(f"model: {model} holds no safetensors; other formats of weights are not read")
+    for path in files:
+        (made / path.name).symlink_to(path.resolve())
+
+
+def _shipped(checkpoint: CheckpointConfig) -> Path | None:
+    """The GGUF file of the checkpoint's package, None without a package. Raises ValueError if something is missing."""
+    if checkpoint.package is None:
+        return None
+    # alone: such a package would bring another engine with it
+    need("base.checkpoint.package", checkpoint.package, checkpoint.revision, alone=True)
+    need("base.checkpoint.package", "gguf")
+    listed = importlib.metadata.distribution(checkpoint.package).files or ()
+    found = [Path(str(one.locate())) for one in listed if one.suffix == ".gguf"]
+    if len(found) != 1:
+        raise ValueError(f"base.checkpoint.package: {checkpoint.package} ships {len(found)} GGUF files, wanted one")
+    return found[0]
+
+
+def _dequantize(shipped: Path, made: Path) -> None:
+    """Write model and tokenizer of the GGUF file into `made`, in float32: nothing that the file holds is rounded."""
+    how: dict[str, Any] = {"gguf_file": shipped.name, "trust_remote_code": False}
+    model: Any = AutoModelForCausalLM.from_pretrained(shipped.parent, dtype=torch.float32, **how)
+    # the weights are plain numbers now; what says otherwise would make transformers refuse to save them
+    model.hf_quantizer, model.is_quantized = None, False
+    del model.config.quantization_config
+    model.save_pretrained(made)
+    AutoTokenizer.from_pretrained(shipped.parent, **how).save_pretrained(made)
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _download(checkpoint: CheckpointConfig) -> Path:
@@ -60,10 +110,38 @@ def _download(checkpoint: CheckpointConfig) -> Path:
     )
 
 
-def load_model(folder: Path, base: object) -> Any:
+def load_model(folder: Path, base: object, use_cpu: bool = True) -> Any:
     """The model in `folder` as it is to be trained: in float32 if it was made here, else as its `base` says."""
-    dtype = getattr(torch, base.dtype) if isinstance(base, CheckpointConfig) else torch.float32
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **SAFELY)
+    if not isinstance(base, CheckpointConfig):
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **SAFELY)
+    # On a CPU torch's fused attention took a third of a step of SmolLM2-135M in bfloat16, plain products a thirtieth.
+    how = {"attn_implementation": "eager"} if use_cpu else {}
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, base.dtype), **SAFELY, **how)
+
+
+def prepare(trainer: Any, base: object, use_cpu: bool) -> None:
+    """Fit a trainer of TRL, before it trains, to a pretrained model: in what it steps, and which logits it computes.
+
+    Raises ValueError if its optimizer cannot step in float32.
+    """
+    if not isinstance(base, CheckpointConfig):
+        return
+    step_in_float32(trainer)
+    if use_cpu:
+        score_answers_alone(trainer.model.get_base_model() if base.lora else trainer.model)
+
+
+def step_in_float32(trainer: Any) -> None:
+    """Let `trainer`, before it trains, step in float32 where the weights that it trains are in bfloat16.
+
+    Raises ValueError if its optimizer is not AdamW.
+    """
+    if all(one.dtype == torch.float32 for one in trainer.model.parameters() if one.requires_grad):
+        return
+    kind, options = trainer.get_optimizer_cls_and_kwargs(trainer.args, trainer.model)
+    if kind is not torch.optim.AdamW:
+        raise ValueError(f"train.optim: {kind.__name__} cannot step in float32 for weights in bfloat16; AdamW can")
+    trainer.optimizer_cls_and_kwargs = (MasterAdamW, options)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -90,11 +168,12 @@ def render_prompts(problems: Sequence[T], base: object, tokenizer: Any) -> list[
     before = tokenizer.bos_token if tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id else ""
 
     def put(problem: Any) -> Any:
-        if base.chat_template:
-            turn = [{"role": "user", "content": problem.prompt}]
-            text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        else:
+        if not base.chat_template:
             text = before + problem.prompt
+        elif base.system_message:
+            text = _rendered(tokenizer, [{"role": "user", "content": problem.prompt}])
+        else:
+            text = before + _later_turn(tokenizer, problem.prompt, base.model)
         return dataclasses.replace(problem, prompt=text)
 
     added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
@@ -102,6 +181,23 @@ def render_prompts(problems: Sequence[T], base: object, tokenizer: Any) -> list[
     kept = [problem for problem in problems if not special.search(problem.prompt)]  # type: ignore[attr-defined]
     say_left_out(base.model, len(kept), {"hold special tokens": len(problems) - len(kept)}, "problems")
     return [put(problem) for problem in kept]
+
+
+def _rendered(tokenizer: Any, turns: list[dict[str, str]], prompt: bool = True) -> str:
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=prompt))
+
+
+def _later_turn(tokenizer: Any, question: str, model: str) -> str:
+    """`question` as a later user's turn: what the template puts at the head of a chat, a system message, is not there.
+
+    Raises ValueError where a template writes earlier turns otherwise once there is a later one.
+    """
+    earlier = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
+    head = _rendered(tokenizer, earlier, prompt=False)
+    whole = _rendered(tokenizer, [*earlier, {"role": "user", "content": question}])
+    if not whole.startswith(head):
+        raise ValueError(f"base.checkpoint.system_message: the chat template of {model} does not allow false; say true")
+    return whole.removeprefix(head)
 
 
 def adapter(base: object) -> Any:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from repro.names import nearest
-from rl.tasks import countdown, countdown_words, linear, math, maze
+from rl.tasks import countdown, countdown_sentence, countdown_words, linear, math, maze, reasoning_gym
 from rl.tasks.base import Task
 
 TASKS: dict[str, Task] = {
     "countdown": countdown.TASK,
+    "countdown-sentence": countdown_sentence.TASK,
     "countdown-words": countdown_words.TASK,
     "linear": linear.TASK,
     "math": math.TASK,
     "maze": maze.TASK,
+    "reasoning-gym": reasoning_gym.TASK,
 }
 
 

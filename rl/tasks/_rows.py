@@ -115,8 +115,14 @@ _left_out: dict[str, dict[str, int]] = {}
 
 
 def left_out() -> dict[str, dict[str, int]]:
-    """What was refused in this process so far, for manifests: data set → reason → how many."""
+    """What was refused in this process so far, for manifests: data set, or its answers → reason → how many."""
     return {what: dict(refused) for what, refused in _left_out.items()}
+
+
+def count_left_out(what: str, reason: str) -> None:
+    """Count one more of `what` that was left out for `reason`, for manifests."""
+    refused = _left_out.setdefault(what, {})
+    refused[reason] = refused.get(reason, 0) + 1
 
 
 def say_left_out(what: str, kept: int, refused: Mapping[str, int], unit: str = "rows") -> None:

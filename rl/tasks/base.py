@@ -58,9 +58,17 @@ class Task:
     """(problem, completion without special tokens) → its grade."""
     solutions: Callable[[Any], dict[str, tuple[str, ...]]] | None = None
     """problem → canonical form → all its strings, where correct answers can be enumerated."""
+    examples: Callable[[Any], Sequence[str]] | None = None
+    """problem → correct answers to learn from, where `solutions` does not list them; none where none are known."""
     from_scratch: FromScratch | None = None
     data: Callable[[Any], list[Any]] | None = None
     """config → the data sets that `splits` reads, where problems come from outside."""
+
+    def answers(self, problem: Any) -> list[str]:
+        """Correct answers to learn from, in a fixed order; none where none are known."""
+        if self.solutions is not None:
+            return [text for texts in self.solutions(problem).values() for text in texts]
+        return [] if self.examples is None else list(self.examples(problem))
 
     @property
     def module(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ from rl.experiments.identity import source_key
 from rl.experiments.progress import ProgressReporter
 from rl.experiments.runs import Metrics
 from rl.models.from_scratch import base_model
-from rl.models.pretrained import adapter, load_model, load_tokenizer, render_prompts
+from rl.models.pretrained import adapter, load_model, load_tokenizer, prepare, render_prompts
 from rl.tasks._rows import left_out
 from rl.training import distributed
 from rl.training.resume import ResumableTrainer, prompt_schedule
@@ -212,7 +213,7 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
                 if checkpoint:
                     display.line(f"{folder}: goes on from step {checkpoint.step}")
             trainer = ResumableTrainer(
-                load_model(base, config.base),
+                load_model(base, config.base, use_cpu),
                 rewards.reward,
                 settings,
                 train_dataset=Dataset.from_list([{"prompt": one.prompt, "problem": one.id} for one in chosen]),
@@ -223,6 +224,7 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
                 checkpoints=folder / "checkpoints",
                 metrics=metrics,
             )
+            prepare(trainer, config.base, use_cpu)
             for noisy in (PrinterCallback, ProgressCallback):
                 trainer.remove_callback(noisy)
             label = f"{name} seed {seed}"
@@ -243,12 +245,19 @@ def train(config: Experiment, name: str, seed: int, out: Path, report_to: str = 
                 "source": source,
                 "base": runs.weights(base),
                 "left_out": left_out(),
+                "peak_memory_gib": _peak_memory(),
             }
             if not use_cpu:
                 more["peak_gpu_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
             write_json(folder / "manifest.json", manifest(record, seed, recorder.started, **more))
             runs.prune(folder / "checkpoints", kept=0)
     return f"{folder}: {config.train.steps} steps in {time.time() - recorder.started:.0f} s"
+
+
+def _peak_memory() -> float:
+    """GiB of main memory that this process had at most; its files in memory count."""
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 2)
 
 
 def _prompts_per_batch(train: TrainConfig) -> int:

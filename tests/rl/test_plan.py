@@ -96,7 +96,7 @@ def test_costs_follow_from_size_and_tokens() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(plan, "present", lambda checkpoint: False)
+    monkeypatch.setattr(plan, "absent", lambda checkpoint: "no folder")
     monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: None)
     one = PAPER["qwen25-math-7b"]
     assert one.needs is not None
@@ -134,7 +134,7 @@ def test_nothing_is_missing_where_all_is_there(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: Properties)
-    monkeypatch.setattr(plan, "present", lambda checkpoint: True)
+    monkeypatch.setattr(plan, "absent", lambda checkpoint: None)
     monkeypatch.setattr(plan, "hub", lambda: True)
     monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: object())
     one = PAPER["qwen25-math-7b"]

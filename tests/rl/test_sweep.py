@@ -43,6 +43,14 @@ def test_jobs_of_a_sweep_in_their_order(tmp_path: Path) -> None:
     assert not any(one.done() for one in jobs)
 
 
+def test_a_pretrained_model_is_made_once_for_all_seeds(tmp_path: Path) -> None:
+    path = ROOT / "rl" / "experiments" / "llm" / "countdown.yaml"
+    jobs = {one.name: one for one in jobs_for(load(path), path, ["grpo"], [2, 5], tmp_path, [])}
+    assert [name for name in jobs if name.startswith("base")] == ["base seed 2"]
+    assert jobs["grpo seed 5"].after == ("base seed 2",)
+    assert jobs["evaluation of base seed 5"].after == ("base seed 2",)
+
+
 def test_runs_of_the_paper_are_launched(tmp_path: Path) -> None:
     """Training by accelerate with the settings that `needs` names; the rest in one process."""
     path = ROOT / "rl" / "experiments" / "paper" / "qwen2.5-math-7b.yaml"

@@ -13,6 +13,11 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
+# as SmolLM2's and Qwen2.5's: a system message of the template's own, where the chat has none
+WITH_SYSTEM = (
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are helpful<|im_end|>\n{% endif %}" + CHATML
+)
+
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """One token for each byte, as Qwen's would be without its merges; `<|tool|>` is special only by being added."""

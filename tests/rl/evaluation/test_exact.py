@@ -1,5 +1,6 @@
 """Exact evaluation against plain forward passes, one string at a time, and against sampling."""
 
+import copy
 import dataclasses
 import math
 from collections import Counter
@@ -59,6 +60,20 @@ def test_log_probs_are_those_of_single_passes(trained, monkeypatch, temperature,
     expected = [plain(model, tokenizer, prompt, text, temperature) for prompt, text in pairs]
     assert found.dtype == torch.float64
     assert found.tolist() == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_plain_attention_sees_what_fused_attention_sees(trained, dtype):
+    """It adds its mask instead of choosing by it."""
+    model, tokenizer = trained
+    problem = countdown.splits(TASK)["heldout"][0]
+    texts = [text for form in countdown.solutions(problem).values() for text in form]
+    fused, plain_one = (copy.deepcopy(model).to(dtype) for _ in range(2))
+    plain_one.set_attn_implementation("eager")
+    prompts = [problem.prompt] * len(texts)
+    expected = exact.string_log_probs(fused, tokenizer, prompts, texts)
+    found = exact.string_log_probs(plain_one, tokenizer, prompts, texts)
+    assert torch.allclose(found, expected, atol=1e-4 if dtype == torch.float32 else 0.5)
 
 
 def test_a_trie_that_sees_its_siblings_is_noticed(trained, monkeypatch):

@@ -19,7 +19,9 @@ EXPERIMENTS = ROOT / "rl" / "experiments"
 CPU = EXPERIMENTS / "cpu" / "countdown.yaml"
 
 
-@pytest.mark.parametrize("path", sorted([*EXPERIMENTS.glob("cpu/*.yaml"), *EXPERIMENTS.glob("gpu/*.yaml")]), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(path for scale in ("cpu", "llm", "gpu") for path in EXPERIMENTS.glob(f"{scale}/*.yaml")), ids=str
+)
 def test_every_experiment_loads(path: Path) -> None:
     config = load(path)
     assert config.scale == path.parent.name

