@@ -20,7 +20,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from differential_smoothing.advantages.passk import PasskConfig, PkpoConfig, passk_training, pkpo
+from differential_smoothing.advantages.reinforce import BbgConfig, ReinforceConfig, bbg, reinforce
 from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
+from differential_smoothing.methods.answers import (
+    CueConfig,
+    SetpoConfig,
+    UarlConfig,
+    cue_grpo,
+    setpo,
+    uarl,
+)
 from differential_smoothing.methods.diversity import (
     DarlingConfig,
     HistoricalConfig,
@@ -33,6 +42,7 @@ from differential_smoothing.methods.diversity import (
 )
 from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
 from differential_smoothing.methods.logprob import LogprobConfig, logprob_bonus
+from differential_smoothing.methods.reweighted import RecoConfig, XdrConfig, reco, xdr_grpo
 from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
 from differential_smoothing.methods.variants import MARK, is_variant, kind
 from differential_smoothing.rollouts import Rollouts
@@ -282,6 +292,71 @@ METHODS: dict[str, Method] = {
             entropy_advantage,
             EntropyAdvantageConfig(),
             entropies=True,
+        ),
+        Method(
+            "w-reinforce",
+            "W-REINFORCE",
+            "fixed advantages, small for correct rollouts, −1 for wrong ones (Zhu et al. 2025)",
+            reinforce,
+            ReinforceConfig(),
+        ),
+        Method(
+            "psr",
+            "PSR",
+            "correct rollouts alone, each with the same advantage (Zhu et al. 2025)",
+            reinforce,
+            ReinforceConfig(positive=1.0, negative=0.0),
+            fixed=("negative",),
+        ),
+        Method(
+            "nsr",
+            "NSR",
+            "incorrect rollouts alone, each with the same advantage (Zhu et al. 2025)",
+            reinforce,
+            ReinforceConfig(positive=0.0, negative=1.0),
+            fixed=("positive",),
+        ),
+        Method(
+            "bbg",
+            "BBG",
+            "W-REINFORCE weighted by Pass@k's posterior gradient, any k (2026; formula from a reimplementation)",
+            bbg,
+            BbgConfig(),
+        ),
+        Method(
+            "xdr-grpo",
+            "xDr.GRPO",
+            "Dr. GRPO weighted by a softmax of advantage times length (draft in liv-daliberti/maxent-grpo)",
+            xdr_grpo,
+            XdrConfig(),
+        ),
+        Method(
+            "reco",
+            "ReCo, advantage",
+            "unlikely rollouts weigh more, right or wrong (2026; from summaries)",
+            reco,
+            RecoConfig(),
+        ),
+        Method(
+            "uarl",
+            "UARL",
+            "rare answers of the group weigh more, same answer = same cluster (Rewarding the Rare, 2026)",
+            uarl,
+            UarlConfig(),
+        ),
+        Method(
+            "cue-grpo",
+            "Cue-GRPO",
+            "rare correct answers of the group weigh more, the sum kept (2026; from summaries)",
+            cue_grpo,
+            CueConfig(),
+        ),
+        Method(
+            "setpo",
+            "SetPO",
+            "a bonus for what each rollout adds to the group's diversity, kernel: same answer (2026; from summaries)",
+            setpo,
+            SetpoConfig(),
         ),
     )
 }

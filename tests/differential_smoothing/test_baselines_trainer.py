@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,34 @@ BASELINES = [
         "ucpo",
         "darling",
         "entropy-advantage",
+        "w-reinforce",
+        "psr",
+        "nsr",
+        "bbg",
+        "xdr-grpo",
+        "reco",
+        "uarl",
+        "cue-grpo",
+        "setpo",
     )
 ]
+BATCHES = {"cue-grpo": [0, 0, 1, 4, 1, 3, 0, 2]}  # some correct answer twice, another once
+
+
+@functools.cache
+def step_of_grpo(batch: tuple[int, ...], folder: Path) -> np.ndarray:
+    return first_step(folder, get("grpo"), [*batch])
 
 
 @pytest.mark.parametrize("method", BASELINES, ids=lambda m: m.name)
 def test_every_road_gives_the_same_step(method: Method, tmp_path: Path) -> None:
     """One micro-batch; micro-batches that split groups; log-probs of the old policy at hand; a batch used twice."""
-    wanted = first_step(tmp_path, method)
-    assert np.abs(wanted - first_step(tmp_path, get("grpo"))).max() > 1e-3, "it is not GRPO"
-    split = first_step(tmp_path, method, per_device_train_batch_size=2, gradient_accumulation_steps=4)
-    old = first_step(tmp_path, method, num_iterations=2)
-    twice = first_step(tmp_path, method, num_iterations=2, steps_per_generation=1, gradient_accumulation_steps=2)
+    batch = BATCHES.get(method.name, BATCH)
+    wanted = first_step(tmp_path, method, batch)
+    assert np.abs(wanted - step_of_grpo(tuple(batch), tmp_path)).max() > 1e-3, "it is not GRPO"
+    split = first_step(tmp_path, method, batch, per_device_train_batch_size=2, gradient_accumulation_steps=4)
+    old = first_step(tmp_path, method, batch, num_iterations=2)
+    twice = first_step(tmp_path, method, batch, num_iterations=2, steps_per_generation=1, gradient_accumulation_steps=2)
     for found in (split, old, twice):
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
 

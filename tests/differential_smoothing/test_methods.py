@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from differential_smoothing.methods.logprob import LogprobConfig
 from differential_smoothing.methods.variants import is_variant, kind
 from differential_smoothing.rollouts import Rollouts, normalize
 from differential_smoothing.smoothing import SmoothingConfig
+from repro.manifest import ROOT
 
 NAMES = [
     "grpo",
@@ -40,6 +42,11 @@ def test_names_and_options_need_no_torch(module: str) -> None:
 
 def test_every_promised_method_is_there() -> None:
     assert set(NAMES) <= set(METHODS)
+
+
+def test_every_method_has_a_row_in_the_docs() -> None:
+    rows = [line.split("|")[1] for line in (ROOT / "docs" / "methods.md").read_text().splitlines() if line[:3] == "| `"]
+    assert sorted(name for row in rows for name in re.findall("`(.*?)`", row)) == sorted(METHODS)
 
 
 @pytest.mark.parametrize("name", [*METHODS, *PRESETS])

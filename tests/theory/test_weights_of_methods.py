@@ -26,11 +26,20 @@ TABLES = {
     "f-grpo": weights.f_grpo(SIZE, eps=EPS),
     "passk-training": weights.passk_training(SIZE, 4),
     "pkpo": weights.pkpo(SIZE, 4),
+    "w-reinforce": weights.reinforce(SIZE, 0.1, 1.0),
+    "psr": weights.reinforce(SIZE, 1.0, 0.0),
+    "nsr": weights.reinforce(SIZE, 0.0, 1.0),
+    "bbg": weights.bbg(SIZE, 16, 0.01, 0.1),
 }
 
 
-def advantages(name: str, group: tuple[int, ...], log_p: np.ndarray = LOG_P, same: bool = True) -> np.ndarray:
-    """Of one group of trajectories of one token each. same: whether equal trajectories count as equal answers."""
+def advantages(
+    name: str, group: tuple[int, ...], log_p: np.ndarray = LOG_P, same: bool = True, longest: int = 1
+) -> np.ndarray:
+    """Of one group of trajectories. same: whether equal trajectories count as equal answers.
+
+    longest: all trajectories have one token, but for the last rollout of the group.
+    """
     method = methods.get(name)
     chosen = np.array(group)
     rewards = torch.tensor(CORRECT[chosen], dtype=torch.float64)
@@ -42,12 +51,12 @@ def advantages(name: str, group: tuple[int, ...], log_p: np.ndarray = LOG_P, sam
     rows = Rollouts(
         rewards=rewards,
         base=base,
-        logps=torch.tensor(log_p[chosen])[:, None],
-        mask=torch.ones(SIZE, 1),
+        logps=torch.tensor(log_p[chosen])[:, None].expand(SIZE, longest),
+        mask=torch.arange(longest) < torch.tensor([*[1] * (SIZE - 1), longest])[:, None],
         correct=rewards.long(),
         groups=groups,
         answers=torch.tensor(chosen if same else np.arange(SIZE)),
-        entropies=torch.tensor(-log_p[chosen])[:, None],
+        entropies=torch.tensor(-log_p[chosen])[:, None].expand(SIZE, longest),
         seen=torch.tensor(9 * chosen if same else np.zeros(SIZE)),
     )
     found = method.advantages(rows, method.options)
@@ -74,7 +83,7 @@ def test_every_method_is_on_one_list() -> None:
 def test_rewards_alone_decide(name: str) -> None:
     other = policies.log_base([0.1, 0.3, 0.25, 0.35])
     for group in ((0, 0, 1, 2), (0, 1, 2, 3), (2, 2, 3, 3)):
-        assert np.array_equal(advantages(name, group), advantages(name, group, other, same=False))
+        assert np.array_equal(advantages(name, group), advantages(name, group, other, same=False, longest=3))
 
 
 IN_THE_LOSS = {"entropy-bonus", "entropy-penalty", "kl-base"}  # TRL adds these to the loss, not to the advantages
@@ -89,5 +98,6 @@ def test_what_leaves_the_orbit_looks_at_more_than_rewards(name: str) -> None:
         differs += [
             not np.allclose(before, advantages(name, group, other)),
             not np.allclose(before, advantages(name, group, same=False)),
+            not np.allclose(before, advantages(name, group, longest=3)),
         ]
     assert any(differs)
