@@ -6,10 +6,11 @@ subclass of one's own takes `DifferentialSmoothingMixin` as its first base.
 Where the term is applied: last, on the advantages as all other classes left them. With the log-probs of the old policy
 at hand (several iterations per batch, vLLM's importance sampling), once per generation batch, when TRL has buffered it.
 On-policy TRL computes no such log-probs; then a row that needs no other row gets its term inside the loss, from the
-log-probs computed there anyway: TRL reads the advantages after them. Methods that look at entropies always get them
-there, at every update. Methods that need whole groups do the same when a micro-batch is the whole generation batch of
-the only process; otherwise, and for a subclass with a loss of its own, one pass without gradient comes before. Nothing
-is applied in evaluation. A step whose rows did not get the term that they waited for is an error.
+log-probs computed there anyway: TRL reads the advantages after them. Methods that look at entropies, and those that
+give the loss other log-probs, always act there, at every update. Methods that need whole groups do the same when a
+micro-batch is the whole generation batch of the only process; otherwise, and for a subclass with a loss of its own, one
+pass without gradient comes before. Nothing is applied in evaluation. A step whose rows did not get the term that they
+waited for is an error.
 """
 
 from __future__ import annotations
@@ -221,7 +222,9 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
             output[_NUMBER] = torch.arange(start, start + rows, device=device)
 
         alone = self.accelerator.num_processes == 1 and self.args.steps_per_generation == 1
-        if not self.method.entropies:
+        if self.method.reference:
+            output[f"{_ROWS}reference"] = output["ref_per_token_logps"]
+        if not (self.method.entropies or self.method.surrogate):
             if "old_per_token_logps" in output:
                 output[f"{_ROWS}logps"] = output["old_per_token_logps"]
             elif self._own_loss or (self.method.whole_groups and not alone):
@@ -274,23 +277,55 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         """As TRL's; the first call of a loss hands its log-probs to the rows that wait for them."""
-        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         inputs, self._awaiting_logps = self._awaiting_logps, None
+        mine = {key.removeprefix(_ROWS): value for key, value in (inputs or {}).items() if key.startswith(_ROWS)}
+        if inputs is not None and self.method.surrogate is not None:
+            found = self._from_laws(inputs, mine, *args, **kwargs)
+        else:
+            found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         if inputs is not None:
             self._waiting = False
-            mine = {key.removeprefix(_ROWS): value for key, value in inputs.items() if key.startswith(_ROWS)}
             if self.method.entropies:
                 mine["entropies"] = found[1].detach()
             old = inputs.get("old_per_token_logps")
             inputs["advantages"] = self._shaped(inputs, found[0].detach() if old is None else old, mine)
         return found
 
+    def _from_laws(
+        self,
+        inputs: dict[str, Any],
+        mine: dict[str, torch.Tensor],
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        **others: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """The loss's log-probs as the method makes them from whole laws, and the entropies; TRL keeps no logits.
+
+        Raises ValueError for what the pass would leave out: images, and the auxiliary loss of mixtures of experts.
+        """
+        left_out = [key for key in FORWARD_KEYS if inputs.get(key) is not None]
+        left_out += ["router_aux_loss_coef"] if others.get("compute_aux_loss") else []
+        if left_out:
+            raise ValueError(
+                f"{', '.join(left_out)}: {self.method.name!r} is for models of text alone, without experts"
+            )
+        assert self.method.surrogate is not None
+        with self.accelerator.autocast():
+            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        laws = (logits[:, -logits_to_keep - 1 : -1].float() / self.temperature).log_softmax(dim=-1)
+        tokens = input_ids[:, -logits_to_keep:]
+        logps = laws.detach().gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        rows = Rollouts(base=inputs["advantages"], logps=logps, mask=_counting(inputs), **mine)
+        entropies = -(laws.exp() * laws.clamp(min=torch.finfo(laws.dtype).min)).sum(dim=-1)
+        return self.method.surrogate(rows, laws, tokens, self.method.options), entropies, None
+
     def _shaped(self, inputs: dict[str, Any], logps: torch.Tensor, mine: dict[str, torch.Tensor]) -> torch.Tensor:
         """The method's advantages for this process's rows; groups that lie across processes are gathered first."""
-        assert self.method.advantages is not None
-        mask = inputs["completion_mask"]
-        if "tool_mask" in inputs:
-            mask = mask * inputs["tool_mask"]
+        if self.method.advantages is None:
+            return inputs["advantages"]
+        mask = _counting(inputs)
         rows = Rollouts(base=inputs["advantages"], logps=logps, mask=mask, **mine)
         start, count = 0, len(logps)
         if self.method.whole_groups and self.accelerator.num_processes > 1:
@@ -308,7 +343,8 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
     def _gathered(self, rows: Rollouts) -> Rollouts:
         fields = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
         fields = {name: value for name, value in fields.items() if value is not None}
-        for name in ("logps", "mask"):  # processes pad to their own longest completion
+        for name in [name for name, value in fields.items() if value.dim() == 2]:
+            # processes pad to their own longest completion
             fields[name] = self.accelerator.pad_across_processes(fields[name].contiguous(), dim=1)
         return Rollouts(**{name: self.accelerator.gather(value.contiguous()) for name, value in fields.items()})
 
@@ -368,6 +404,12 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
 
 class DSGRPOTrainer(DifferentialSmoothingMixin, GRPOTrainer):
     """`GRPOTrainer` with a method of `differential_smoothing.methods`; see `DifferentialSmoothingMixin`."""
+
+
+def _counting(inputs: dict[str, Any]) -> torch.Tensor:
+    """(B, T), true on the tokens that count."""
+    mask = inputs["completion_mask"]
+    return mask * inputs["tool_mask"] if "tool_mask" in inputs else mask
 
 
 _ROWS = "rollouts_"  # begins the keys of a generation batch that `Rollouts` is made of

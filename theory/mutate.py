@@ -104,6 +104,7 @@ TARGETS = {
     "library.methods.entropy": _library("methods.entropy", "baselines"),
     "library.methods.logprob": _library("methods.logprob", "smoothing", "methods"),
     "library.methods.reweighted": _library("methods.reweighted", "baselines"),
+    "library.methods.tokens": _library("methods.tokens", "tokens"),
     "library.methods.ucpo": _library("methods.ucpo", "baselines"),
     "library.training.metrics": _library("training.metrics", "metrics"),
     "library.training.answer_counts": _library("training.answer_counts", "answer_counts"),

@@ -43,6 +43,14 @@ from differential_smoothing.methods.diversity import (
 from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
 from differential_smoothing.methods.logprob import LogprobConfig, logprob_bonus
 from differential_smoothing.methods.reweighted import RecoConfig, XdrConfig, reco, xdr_grpo
+from differential_smoothing.methods.tokens import (
+    AdrpoConfig,
+    R1ZeroDivConfig,
+    SimkoConfig,
+    adrpo,
+    r1_zero_div,
+    simko,
+)
 from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
 from differential_smoothing.methods.variants import MARK, is_variant, kind
 from differential_smoothing.rollouts import Rollouts
@@ -90,6 +98,9 @@ class Method:
     """Whether it looks at the entropy of each token."""
     answer_counts: bool = False
     """Whether it looks at the answers of earlier batches."""
+    surrogate: Callable[[Rollouts, torch.Tensor, torch.Tensor, Any], torch.Tensor] | None = None
+    """The function that makes the loss's log-probs (B, T) from rows, the laws (B, T, V) at each position and the
+    sampled tokens (B, T): their values, with another gradient. None for those of the tokens themselves."""
 
     def __post_init__(self) -> None:
         if self.base is not None and self.base not in BASES:
@@ -110,6 +121,16 @@ class Method:
     def active(self) -> bool:
         """Whether TRL's own advantages can be changed."""
         return self.options is not None and (self.options.active or self._other_base)
+
+    @property
+    def reference(self) -> bool:
+        """Whether it looks at the log-probs of the base model."""
+        return getattr(self.options, "reference", False)
+
+    @property
+    def asks(self) -> dict[str, Any]:
+        """All arguments of `GRPOConfig` that belong to the method: its own, and those that its options decide."""
+        return {**self.trl, **getattr(self.options, "trl", {})}
 
     @property
     def whole_groups(self) -> bool:
@@ -138,7 +159,7 @@ class Method:
         return {"name": self.name, **options, **base, **self.trl}
 
 
-BASES = ("grpo", "dr-grpo", "maxrl", "f-grpo", "passk-training", "pkpo")
+BASES = ("grpo", "dr-grpo", "maxrl", "f-grpo", "passk-training", "pkpo", "w-reinforce", "psr", "nsr", "bbg")
 """Methods whose advantages are made from rewards alone, so that a term can be added to them."""
 
 _POSITIVE, _NEGATIVE = (0.0, math.inf), (-math.inf, 0.0)
@@ -357,6 +378,40 @@ METHODS: dict[str, Method] = {
             "a bonus for what each rollout adds to the group's diversity, kernel: same answer (2026; from summaries)",
             setpo,
             SetpoConfig(),
+        ),
+        Method(
+            "gspo",
+            "GSPO",
+            "one importance ratio a sequence; GRPO with the mean over sequences with one update per batch",
+            trl={
+                "importance_sampling_level": "sequence",
+                "loss_type": "grpo",
+                "epsilon": 3e-4,
+                "epsilon_high": 4e-4,
+            },
+            bounds={"epsilon": _POSITIVE, "epsilon_high": _POSITIVE},
+            fixed=("importance_sampling_level", "loss_type"),
+        ),
+        Method(
+            "r1-zero-div",
+            "R1-zero-Div",
+            "an entropy-like bonus at the tokens of correct rollouts (Diversity-Aware Policy Optimization, 2025)",
+            r1_zero_div,
+            R1ZeroDivConfig(),
+        ),
+        Method(
+            "adrpo",
+            "ADRPO",
+            "a KL to the base that weighs less the better a rollout is (2025; from the author's blog)",
+            adrpo,
+            AdrpoConfig(),
+        ),
+        Method(
+            "simko",
+            "SimKO",
+            "at forking tokens, correct pulls are shared with the likeliest tokens (2025; renamed CaSP)",
+            surrogate=simko,
+            options=SimkoConfig(),
         ),
     )
 }

@@ -19,7 +19,12 @@ from differential_smoothing.methods import METHODS, Method, get
 from differential_smoothing.rollouts import Rollouts
 from rl.models.tabular import tabular_lm
 
-OWN = {"passk-training": {"k": 2}, "pkpo": {"k": 2}}
+OWN: dict[str, dict[str, Any]] = {
+    "passk-training": {"k": 2},
+    "pkpo": {"k": 2},
+    "r1-zero-div": {"strength": 0.2},
+    "adrpo": {"estimator": "k1"},  # k3 is GRPO where the policy is the base: test_tokens.py
+}
 BASELINES = [
     get(name, **OWN.get(name, {}))
     for name in (
@@ -42,6 +47,8 @@ BASELINES = [
         "uarl",
         "cue-grpo",
         "setpo",
+        "r1-zero-div",
+        "adrpo",
     )
 ]
 BATCHES = {"cue-grpo": [0, 0, 1, 4, 1, 3, 0, 2]}  # some correct answer twice, another once
