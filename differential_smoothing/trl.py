@@ -16,6 +16,7 @@ waited for is an error.
 from __future__ import annotations
 
 import dataclasses
+import random
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ from differential_smoothing.training.answer_counts import AnswerCounts
 from differential_smoothing.training.generation import neutral_generation_config, non_neutral_settings
 from differential_smoothing.training.metrics import TermStatistics, group_metrics
 from differential_smoothing.training.monitor import TermMonitor
+from differential_smoothing.training.replay import ReplayPool
+from differential_smoothing.training.resampling import joined, mixed_groups, picked, rows_of
 
 if TYPE_CHECKING:
     _AnyGRPOTrainer = GRPOTrainer
@@ -89,8 +92,9 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
     `correctness`, and in training for rewards from which it cannot be told what is correct.
     """
 
-    model: Any  # transformers allows None, and args of other trainers
+    model: Any  # transformers allows None, and args and data of other trainers
     args: Any
+    train_dataset: Any
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -119,7 +123,7 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         self.method = as_method(method, kwargs)
         args = configured(args or GRPOConfig("ds-grpo"), self.method)
         super().__init__(model, reward_funcs, args, *rest, **kwargs)
-        if self.method.active and correctness is None and len(self.reward_funcs) != 1:
+        if self._judges and correctness is None and len(self.reward_funcs) != 1:
             raise ValueError(
                 f"correctness=None with {len(self.reward_funcs)} reward functions: a sum of rewards does not say "
                 f"what is correct; pass `correctness`, a function or one of {', '.join(self.reward_func_names)}"
@@ -131,6 +135,9 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         self._monitor = TermMonitor(self.method, self.reward_func_names[self._deciding])
         self._scored: dict[str, torch.Tensor] | None = None
         self.answer_counts = AnswerCounts() if self.method.answer_counts else None
+        self.replay = ReplayPool(args.seed) if self.method.replay is not None else None
+        self._check_sampling()
+        self._prompt_ids: list[list[int]] = []  # of this process's rows, in the batch being made
         self._awaiting_logps: dict[str, Any] | None = None
         self._waiting = False  # whether rows of this step still wait for their term
         self._generated = False  # whether the batch that TRL has buffered is a new one
@@ -146,6 +153,29 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
             )
 
     @property
+    def _judges(self) -> bool:
+        """Whether it must be known which rollouts are correct."""
+        return self.method.active or self.method.replay is not None
+
+    @property
+    def _stores(self) -> list[AnswerCounts | ReplayPool]:
+        """What is kept from batch to batch, and saved with checkpoints."""
+        return [one for one in (self.answer_counts, self.replay) if one is not None]
+
+    def _check_sampling(self) -> None:
+        name, size = self.method.name, self._mode_and_group_size()[1]
+        if self.method.replay is not None:
+            if self.method.replay >= size:
+                raise ValueError(f"{name!r}: replay={self.method.replay} must be below num_generations={size}")
+            if self.use_vllm or self.tools or self.rollout_func is not None:
+                raise ValueError(
+                    f"{name!r} replays tokens: it takes rollouts of one turn by transformers, without use_vllm, tools "
+                    "and rollout_func"
+                )
+        if self.method.rounds is not None and self.accelerator.num_processes > 1:
+            raise ValueError(f"{name!r} draws groups again on one process alone")
+
+    @property
     def _own_loss(self) -> bool:
         """Whether a class besides TRL's and this one has a loss: it may read advantages and log-probs in any order."""
         known = {DifferentialSmoothingMixin, *GRPOTrainer.__mro__}
@@ -159,9 +189,25 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         return self.reward_func_names.index(name)
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        """As TRL's, without what the checkpoint's own generation settings would add."""
+        """As TRL's, without what the checkpoint's own generation settings would add; with replayed rollouts.
+
+        The last rows of each group are given up for successes that earlier batches found, as far as there are any.
+        """
+        mode, size = self._mode_and_group_size()
         with neutral_generation_config(self.accelerator.unwrap_model(self.model)):
-            return super()._generate_single_turn(*args, **kwargs)
+            drawn = super()._generate_single_turn(*args, **kwargs)
+        if self.replay is None or self.method.replay is None or mode == "eval":
+            return drawn
+        self._prompt_ids = [list(prompt) for prompt in args[0]]
+        completions, *rest = drawn
+        completions = list(completions)
+        start = self.accelerator.process_index * len(completions)
+        for row, prompt in enumerate(self._prompt_ids):
+            number = size - 1 - (start + row) % size  # among the group's rows, from behind
+            replayed = self.replay.draw(prompt, self.method.replay)
+            if number < len(replayed):
+                completions[row] = replayed[number]
+        return (completions, *rest)
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: Any
@@ -188,6 +234,9 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         if self.answer_counts is not None and mode == "train":
             asked = gather_object([str(prompt) for prompt in prompts])
             self._scored["seen"] = torch.tensor(self.answer_counts.look(asked, answers))
+        if self.replay is not None and mode == "train":
+            rows = gather_object([*zip(self._prompt_ids, completion_ids_list)])
+            self.replay.add([prompt for prompt, _ in rows], [one for _, one in rows], correct.tolist())
         return per_function
 
     def _judged(self, per_function: torch.Tensor, call: dict[str, Any], rows: int) -> torch.Tensor:
@@ -205,8 +254,11 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; attaches what the method needs to know of each row."""
-        output = super()._generate_and_score_completions(inputs)
         mode, size = self._mode_and_group_size()
+        if self.method.rounds is not None and mode == "train":
+            output = self._until_mixed(inputs, size)
+        else:
+            output = super()._generate_and_score_completions(inputs)
         self._generated = mode == "train"
         self._shown = None
         if not self.method.active or mode == "eval":
@@ -217,7 +269,7 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         everyone = {**self._scored, "groups": torch.arange(len(self._scored["correct"])) // size}
         device = output["advantages"].device
         output.update({f"{_ROWS}{key}": value[start : start + rows].to(device) for key, value in everyone.items()})
-        if self.log_completions:
+        if self.log_completions and self.method.rounds is None:  # else the log has more rows than the batch
             self._shown = {}
             output[_NUMBER] = torch.arange(start, start + rows, device=device)
 
@@ -230,6 +282,41 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
             elif self._own_loss or (self.method.whole_groups and not alone):
                 output[f"{_ROWS}logps"] = self._logps_without_gradient(output)
         return output
+
+    def _until_mixed(self, inputs: list[dict[str, Any]], size: int) -> dict[str, Any]:
+        """A generation batch of groups whose rewards differ: what is missing is drawn again with other prompts.
+
+        Which, is decided by seed, step and round. After the last round groups without spread fill the batch.
+        """
+        assert self.method.rounds is not None
+        wanted, problems = len(inputs) // size, self.train_dataset
+        parts: list[dict[str, Any]] = []
+        spare: list[dict[str, Any]] = []
+        missing = wanted
+        for number in range(self.method.rounds):
+            if number:
+                chance = random.Random(f"{self.args.seed} {self._step} {number}")
+                chosen = chance.sample(range(len(problems)), missing)
+                inputs = [dict(problems[index]) for index in chosen for _ in range(size)]
+            output = super()._generate_and_score_completions(inputs)
+            assert self._scored is not None
+            output.update({f"{_SCORED}{key}": value for key, value in self._scored.items()})
+            groups = mixed_groups(self._scored["rewards"], size)
+            flat = torch.tensor([one for one in range(missing) if one not in groups.tolist()], dtype=torch.long)
+            parts += [picked(output, rows_of(groups, size))] if len(groups) else []
+            spare += [picked(output, rows_of(flat, size))] if len(flat) else []
+            missing -= len(groups)
+            if not missing:
+                break
+        if missing:
+            rest = joined(spare, self._tokenizer.pad_token_id)
+            parts.append(picked(rest, torch.arange(missing * size)))
+        whole = joined(parts, self._tokenizer.pad_token_id)
+        keys = [key for key in whole if key.startswith(_SCORED)]
+        self._scored = {key.removeprefix(_SCORED): whole.pop(key) for key in keys}
+        self._metrics["train"]["resampled_rounds"].append(float(number + 1))
+        self._metrics["train"]["unmixed_groups"].append(missing / wanted)
+        return whole
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """As TRL's; a new batch whose log-probs are known gets its term here, after everybody else's changes."""
@@ -380,26 +467,29 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """As TRL's, with the answers of earlier batches where the method counts them.
+        """As TRL's, with the answers and successes of earlier batches where the method keeps them.
 
         Raises ValueError amid a generation batch then: TRL draws it again on resume, and it would count twice.
         """
         lasts = self.args.steps_per_generation * self.num_iterations
-        if self.answer_counts is not None and self._step % lasts:
+        if self._stores and self._step % lasts:
+            keeps = "counts earlier answers" if self.answer_counts is not None else "keeps earlier successes"
             raise ValueError(
-                f"step {self.state.global_step}: {self.method.name!r} counts earlier answers, and a checkpoint amid a "
+                f"step {self.state.global_step}: {self.method.name!r} {keeps}, and a checkpoint amid a "
                 f"generation batch would count some twice; let save_steps be a multiple of the {lasts} micro-steps "
                 f"that one lasts (gradient_accumulation_steps={self.args.gradient_accumulation_steps} make a step)"
             )
         super()._save_checkpoint(model, trial)
-        if self.answer_counts is not None and self.args.should_save:
-            self.answer_counts.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+        if self.args.should_save:
+            for store in self._stores:
+                store.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As TRL's, likewise. Raises ValueError for a checkpoint that lacks the counts."""
+        """As TRL's, likewise. Raises ValueError for a checkpoint that lacks them."""
         super()._load_optimizer_and_scheduler(checkpoint)
-        if self.answer_counts is not None and checkpoint is not None:
-            self.answer_counts.load(Path(checkpoint))
+        if checkpoint is not None:
+            for store in self._stores:
+                store.load(Path(checkpoint))
 
 
 class DSGRPOTrainer(DifferentialSmoothingMixin, GRPOTrainer):
@@ -413,6 +503,7 @@ def _counting(inputs: dict[str, Any]) -> torch.Tensor:
 
 
 _ROWS = "rollouts_"  # begins the keys of a generation batch that `Rollouts` is made of
+_SCORED = "scored_"  # begins the keys of what is known of each row, while groups are drawn again
 _NUMBER = "row_number"  # of a row in the whole generation batch
 _SHAPED_FROM = ("advantages", "completion_mask", "tool_mask", _NUMBER)
 _NOT_COLUMNS = ("prompt", "completion", "completion_ids")

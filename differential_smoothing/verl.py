@@ -126,6 +126,8 @@ def install(
     chosen = methods.get(method, **options) if isinstance(method, str) else method
     if chosen.advantages is None:
         raise ValueError(f"{chosen.name!r} is no advantage estimator but a setting of the loss; give it to verl's own")
+    if chosen.replay is not None or chosen.rounds is not None:
+        raise ValueError(f"{chosen.name!r} needs to change which rollouts are drawn, which verl does not hand over")
     if not chosen.active:
         raise ValueError(f"{chosen.name!r} would change no advantage: give it a strength above 0, or take verl's grpo")
     for needed, what in (

@@ -108,6 +108,8 @@ TARGETS = {
     "library.methods.ucpo": _library("methods.ucpo", "baselines"),
     "library.training.metrics": _library("training.metrics", "metrics"),
     "library.training.answer_counts": _library("training.answer_counts", "answer_counts"),
+    "library.training.replay": _library("training.replay", "replay"),
+    "library.training.resampling": _library("training.resampling", "replay"),
 }
 
 

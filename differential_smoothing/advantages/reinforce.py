@@ -1,4 +1,4 @@
-"""Fixed advantages for correct and for incorrect rollouts, without a mean or std; and the same weighted by difficulty."""
+"""Fixed advantages for correct and for incorrect rollouts, without mean or std; and the same weighted by difficulty."""
 
 from __future__ import annotations
 

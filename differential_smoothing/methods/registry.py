@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from differential_smoothing.advantages.options import check_whole
 from differential_smoothing.advantages.passk import PasskConfig, PkpoConfig, passk_training, pkpo
 from differential_smoothing.advantages.reinforce import BbgConfig, ReinforceConfig, bbg, reinforce
 from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
@@ -101,8 +102,15 @@ class Method:
     surrogate: Callable[[Rollouts, torch.Tensor, torch.Tensor, Any], torch.Tensor] | None = None
     """The function that makes the loss's log-probs (B, T) from rows, the laws (B, T, V) at each position and the
     sampled tokens (B, T): their values, with another gradient. None for those of the tokens themselves."""
+    replay: int | None = None
+    """How many rollouts of a group are replaced by successes of earlier batches; None: no such thing."""
+    rounds: int | None = None
+    """How often groups whose rewards are all equal are drawn again, with other prompts; None: they stay."""
 
     def __post_init__(self) -> None:
+        for name in SAMPLING:
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
         if self.base is not None and self.base not in BASES:
             raise ValueError(f"base={self.base!r} must be one of {', '.join(BASES)}")
         if self.base not in (None, "grpo") and getattr(self.options, "apply_to", None) == "reward":
@@ -156,11 +164,15 @@ class Method:
         """The method with every option, for manifests."""
         options = dataclasses.asdict(self.options) if self.options is not None else {}  # type: ignore[call-overload]
         base = {} if self.base is None else {"base": self.base}
-        return {"name": self.name, **options, **base, **self.trl}
+        sampling = {name: getattr(self, name) for name in SAMPLING if getattr(self, name) is not None}
+        return {"name": self.name, **options, **base, **self.trl, **sampling}
 
 
 BASES = ("grpo", "dr-grpo", "maxrl", "f-grpo", "passk-training", "pkpo", "w-reinforce", "psr", "nsr", "bbg")
 """Methods whose advantages are made from rewards alone, so that a term can be added to them."""
+
+SAMPLING = ("replay", "rounds")
+"""Settings of a `Method` that change which rollouts a batch holds."""
 
 _POSITIVE, _NEGATIVE = (0.0, math.inf), (-math.inf, 0.0)
 
@@ -413,6 +425,28 @@ METHODS: dict[str, Method] = {
             surrogate=simko,
             options=SimkoConfig(),
         ),
+        # RLEP appends two to 16 rollouts, from the pool of an earlier run. Here they take the place of as many, so that
+        # a batch stays one size, and come from earlier batches of the same run (both ours).
+        Method(
+            "rlep",
+            "RLEP",
+            "some rollouts of a group are successes of earlier batches; with gammas, DS on top (2507.07451)",
+            smooth,
+            SmoothingConfig(),
+            base="grpo",
+            replay=2,
+        ),
+        # The authors draw whole batches until enough groups are left, at most ten times. Here only what is missing is
+        # drawn, and groups without spread fill up what ten rounds have left (both ours).
+        Method(
+            "dapo-sampling",
+            "dynamic sampling",
+            "groups whose rewards are all equal are drawn again with other prompts; with gammas, DS on top (DAPO)",
+            smooth,
+            SmoothingConfig(),
+            base="grpo",
+            rounds=10,
+        ),
     )
 }
 
@@ -483,13 +517,14 @@ def get(name: str, **overrides: Any) -> Method:
 def _changed(method: Method, overrides: Mapping[str, Any]) -> Method:
     trl = {**method.trl, **{key: value for key, value in overrides.items() if key in method.trl}}
     base = overrides.get("base", method.base)
-    changed = {key: value for key, value in overrides.items() if key not in (*method.trl, "base")}
+    sampling = {key: value for key, value in overrides.items() if key in SAMPLING}
+    changed = {key: value for key, value in overrides.items() if key not in (*method.trl, *SAMPLING, "base")}
     if base == "dr-grpo":
         changed.setdefault("std", False)
     options: Any = method.options
     if changed:
         options = dataclasses.replace(options, **changed)
-    return dataclasses.replace(method, options=options, base=base, trl=trl)
+    return dataclasses.replace(method, options=options, base=base, trl=trl, **sampling)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,7 +1,8 @@
-"""Methods that weigh each token: by its own log-prob, by that of the base model, or by the likeliest tokens beside it."""
+"""Methods that weigh each token: by its own log-prob, by that of the base model, or by the likeliest ones beside it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -156,7 +157,7 @@ def simko(rows: Rollouts, laws: torch.Tensor, tokens: torch.Tensor, config: Simk
     own = laws.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     mask = rows.mask.bool()
     fixed = laws.detach()
-    entropy = -(fixed.exp() * fixed.clamp(min=-1e4)).sum(dim=-1).masked_fill(~mask, float("nan"))
+    entropy = -fixed.exp().xlogy(fixed.exp()).sum(dim=-1).masked_fill(~mask, math.nan)
     forking = entropy > entropy.nanquantile(config.tau, dim=1, keepdim=True)
     likeliest = fixed.topk(min(config.k, fixed.shape[-1]), dim=-1).indices
     shared = laws.gather(-1, likeliest).mean(dim=-1)

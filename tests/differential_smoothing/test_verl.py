@@ -38,7 +38,11 @@ VARIANTS = [
     get("adrpo", estimator="k1"),
 ]
 BY_ADVANTAGES = [method for method in METHODS.values() if method.advantages is not None]
-IN_VERL = [one for one in BY_ADVANTAGES if not (one.entropies or one.answer_counts or one.reference)]
+IN_VERL = [
+    one
+    for one in BY_ADVANTAGES
+    if not (one.entropies or one.answer_counts or one.reference or one.replay or one.rounds)
+]
 RESPONSES = torch.tensor([[5, 6, 0], [5, 7, 0], [6, 0, 0], [5, 5, 6], [0, 6, 0], [7, 8, 9]])
 ANSWERS = torch.tensor([0, 1, 2, 3, 2, 4])  # by hand: equal tokens where the mask is
 CODES = REWARDS.long()

@@ -22,6 +22,7 @@ TABLES = {
     "grpo": weights.grpo(SIZE, eps=EPS),
     "clip-higher": weights.grpo(SIZE, eps=EPS),  # on-policy there is nothing to clip
     "gspo": weights.grpo(SIZE, eps=EPS),  # likewise
+    "dapo-sampling": weights.grpo(SIZE, eps=EPS),  # of each group; it decides which prompts a batch holds
     "dr-grpo": weights.dr_grpo(SIZE),
     "maxrl": weights.maxrl(SIZE),
     "f-grpo": weights.f_grpo(SIZE, eps=EPS),
@@ -105,7 +106,7 @@ def test_rewards_alone_decide(name: str) -> None:
         assert np.array_equal(advantages(name, group), advantages(name, group, other, same=False, longest=3))
 
 
-IN_THE_LOSS = {"entropy-bonus", "entropy-penalty", "kl-base", "simko"}  # not in the advantages
+IN_THE_LOSS = {"entropy-bonus", "entropy-penalty", "kl-base", "simko", "rlep"}  # not in the advantages
 
 
 @pytest.mark.parametrize("name", sorted(set(weights.LEAVES) - IN_THE_LOSS))
