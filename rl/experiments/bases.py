@@ -30,7 +30,7 @@ class HasBase(Protocol):
 def _key(config: HasBase, seed: int) -> str:
     parts = {
         "task": dataclasses.asdict(config.task),
-        "base": dataclasses.asdict(config.base),
+        "base": config.base.record(),
         "seed": seed,
         "recipe": _RECIPE,
     }
