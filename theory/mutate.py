@@ -103,6 +103,7 @@ TARGETS = {
     "library.methods.diversity": _library("methods.diversity", "baselines"),
     "library.methods.entropy": _library("methods.entropy", "baselines"),
     "library.methods.logprob": _library("methods.logprob", "smoothing", "methods"),
+    "library.methods.preference": _library("methods.preference", "preference"),
     "library.methods.reweighted": _library("methods.reweighted", "baselines"),
     "library.methods.tokens": _library("methods.tokens", "tokens"),
     "library.methods.ucpo": _library("methods.ucpo", "baselines"),

@@ -203,6 +203,7 @@ LEAVES = {
     "r1-zero-div": "log pi of each token",
     "adrpo": "log pi and log pi of the base",
     "simko": "the likeliest tokens at each position",
+    "divpo": "which rollout is the rarest, and log pi of the base",
     "rlep": "which rollouts earlier batches held",
     "xdr-grpo": "the length of each rollout",
     "reco": "log pi of each rollout",

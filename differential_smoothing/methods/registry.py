@@ -43,6 +43,7 @@ from differential_smoothing.methods.diversity import (
 )
 from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
 from differential_smoothing.methods.logprob import LogprobConfig, logprob_bonus
+from differential_smoothing.methods.preference import DivpoConfig, divpo
 from differential_smoothing.methods.reweighted import RecoConfig, XdrConfig, reco, xdr_grpo
 from differential_smoothing.methods.tokens import (
     AdrpoConfig,
@@ -424,6 +425,13 @@ METHODS: dict[str, Method] = {
             "at forking tokens, correct pulls are shared with the likeliest tokens (2025; renamed CaSP)",
             surrogate=simko,
             options=SimkoConfig(),
+        ),
+        Method(
+            "divpo",
+            "DivPO",
+            "DPO on the rarest correct and the commonest wrong rollout of each group (2025, online; from summaries)",
+            divpo,
+            DivpoConfig(),
         ),
         # RLEP appends two to 16 rollouts, from the pool of an earlier run. Here they take the place of as many, so that
         # a batch stays one size, and come from earlier batches of the same run (both ours).

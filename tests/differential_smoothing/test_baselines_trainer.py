@@ -79,7 +79,7 @@ def test_every_baseline_of_the_registry_is_here() -> None:
         if (method.advantages or len).__module__
         not in (len.__module__, "differential_smoothing.smoothing", "differential_smoothing.methods.logprob")
     }
-    assert ours == {method.name for method in BASELINES}
+    assert ours - {"divpo"} == {method.name for method in BASELINES}  # it needs a base: test_tokens.py
 
 
 def seen_rows(folder: Path, method: Method, **settings: Any) -> list[Rollouts]:

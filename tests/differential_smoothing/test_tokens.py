@@ -269,6 +269,29 @@ def test_adrpo_through_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(found, wanted_step(adrpo_k3), rtol=0, atol=2e-6)
 
 
+def divpo_step() -> np.ndarray:
+    """DPO's loss by autograd: 0 over 3 in the first group (rarer than none), in the second 1 over 3."""
+    model, other = WORLD.model(), tabular_lm(WORLD.trajectories, np.log(REFERENCE).tolist())
+    total = torch.zeros(())
+    for chosen, rejected in ((0, 3), (1, 3)):
+        ratio = model.theta.log_softmax(0) - other.theta.detach().log_softmax(0)
+        total = total + torch.nn.functional.logsigmoid(0.5 * (ratio[chosen] - ratio[rejected]))
+    (found,) = torch.autograd.grad(total, [model.theta])
+    return WORLD.longest / sum(len(WORLD.trajectories[y]) for y in BATCH) * found.numpy()
+
+
+def test_divpo_through_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DPO's gradient alone: that of TRL's KL is taken back."""
+    monkeypatch.setattr(
+        grpo_trainer,
+        "create_model_from_path",
+        lambda *_, **__: tabular_lm(WORLD.trajectories, np.log(REFERENCE).tolist()),
+    )
+    for more in ({}, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}, {"num_iterations": 2}):
+        found = first_step(tmp_path, get("divpo", beta=0.5), **more)
+        np.testing.assert_allclose(found, divpo_step(), rtol=0, atol=2e-6)
+
+
 def simko_token(laws: torch.Tensor, tokens: torch.Tensor, a: torch.Tensor, right: bool, _: torch.Tensor) -> Any:
     fixed = laws.detach()
     entropy = -(fixed.exp() * fixed).sum(-1)
