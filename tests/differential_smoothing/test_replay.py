@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def test_a_pool_draws_anew_in_each_batch_and_keeps_the_latest() -> None:
     pool = ReplayPool(0)
     pool.add([[1]] * 50, [[number] for number in range(50)], [CORRECT] * 50)
     drawn = [pool.draw([1], 2)]
+    by_seed_batch_and_prompt = random.Random("0 1 1")
+    assert drawn[0] == by_seed_batch_and_prompt.sample([[number] for number in range(50 - KEPT, 50)], 2)
     assert pool.draw([1], 2) == drawn[0]
     for _ in range(5):
         pool.add([], [], [])
