@@ -57,6 +57,8 @@ def test_the_same_log_probs_entropies_and_gradients(folder: Path) -> None:
 def test_without_labels_and_without_the_head_all_is_as_before(folder: Path) -> None:
     tokens = torch.tensor([[5, 6, 7, 8]])
     model = head(folder, alone=True)
+    labels = torch.tensor([[-100, -100, 7, 8]])
+    assert model(input_ids=tokens, labels=labels, fused_lm_head=True).log_probs.shape == (1, 2)
     assert model(input_ids=tokens).logits.shape[:2] == (1, 4)
     none = torch.full_like(tokens, -100)
     assert model(input_ids=tokens, labels=none, fused_lm_head=True).log_probs.tolist() == [[0.0] * 3]

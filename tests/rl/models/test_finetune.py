@@ -213,8 +213,10 @@ def test_a_run_in_bfloat16_moves_and_resumes_to_the_bit(
         patch.setattr(run.Recorder, "_write", killed)
         with pytest.raises(KeyboardInterrupt):
             run.train(config, "ds-grpo", 0, tmp_path / "cut")
-    run.train(config, "ds-grpo", 0, tmp_path / "cut")
     folder = runs.folder_of(tmp_path / "cut", "sentence", 0, "ds-grpo")
+    state = torch.load(folder / "checkpoints" / "step-2" / "optimizer.pt", weights_only=True)
+    assert {one.dtype for one in state["masters"]} == {torch.float32}
+    run.train(config, "ds-grpo", 0, tmp_path / "cut")
     assert 0.1 < json.loads((folder / "manifest.json").read_text())["peak_memory_gib"] < 64
     resumed = load_file(folder / "model" / "model.safetensors")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
