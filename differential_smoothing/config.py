@@ -82,7 +82,7 @@ def configured(args: GRPOConfig, method: Method) -> GRPOConfig:
     args = copy.copy(args)
     default = {field.name: field.default for field in dataclasses.fields(args)}
     default["epsilon_high"] = args.epsilon if args.epsilon_high is not None else None  # that is what None means
-    asked = dict(method.trl)
+    asked = method.asks
     if method.options is not None:
         asked["scale_rewards"] = "group" if method.std else "none"
         asked["multi_objective_aggregation"] = "sum_then_normalize"  # the other one does not normalize by group

@@ -40,6 +40,8 @@ class Rollouts:
     """(B, T), of the next-token distribution at each token, in nats; only for methods that ask for it."""
     seen: torch.Tensor | None = None
     """(B,), how often earlier batches gave the row's answer to its prompt; only for methods that ask for it."""
+    reference: torch.Tensor | None = None
+    """(B, T), log-probs of the sampled tokens under the base model; only for methods that ask for it."""
 
 
 def check_choice(name: str, value: object, choices: object) -> None:

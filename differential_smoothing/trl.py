@@ -6,15 +6,17 @@ subclass of one's own takes `DifferentialSmoothingMixin` as its first base.
 Where the term is applied: last, on the advantages as all other classes left them. With the log-probs of the old policy
 at hand (several iterations per batch, vLLM's importance sampling), once per generation batch, when TRL has buffered it.
 On-policy TRL computes no such log-probs; then a row that needs no other row gets its term inside the loss, from the
-log-probs computed there anyway: TRL reads the advantages after them. Methods that look at entropies always get them
-there, at every update. Methods that need whole groups do the same when a micro-batch is the whole generation batch of
-the only process; otherwise, and for a subclass with a loss of its own, one pass without gradient comes before. Nothing
-is applied in evaluation. A step whose rows did not get the term that they waited for is an error.
+log-probs computed there anyway: TRL reads the advantages after them. Methods that look at entropies, and those that
+give the loss other log-probs, always act there, at every update. Methods that need whole groups do the same when a
+micro-batch is the whole generation batch of the only process; otherwise, and for a subclass with a loss of its own, one
+pass without gradient comes before. Nothing is applied in evaluation. A step whose rows did not get the term that they
+waited for is an error.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import random
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,8 @@ from differential_smoothing.training.answer_counts import AnswerCounts
 from differential_smoothing.training.generation import neutral_generation_config, non_neutral_settings
 from differential_smoothing.training.metrics import TermStatistics, group_metrics
 from differential_smoothing.training.monitor import TermMonitor
+from differential_smoothing.training.replay import ReplayPool
+from differential_smoothing.training.resampling import joined, mixed_groups, picked, rows_of
 
 if TYPE_CHECKING:
     _AnyGRPOTrainer = GRPOTrainer
@@ -88,8 +92,9 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
     `correctness`, and in training for rewards from which it cannot be told what is correct.
     """
 
-    model: Any  # transformers allows None, and args of other trainers
+    model: Any  # transformers allows None, and args and data of other trainers
     args: Any
+    train_dataset: Any
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -118,7 +123,7 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         self.method = as_method(method, kwargs)
         args = configured(args or GRPOConfig("ds-grpo"), self.method)
         super().__init__(model, reward_funcs, args, *rest, **kwargs)
-        if self.method.active and correctness is None and len(self.reward_funcs) != 1:
+        if self._judges and correctness is None and len(self.reward_funcs) != 1:
             raise ValueError(
                 f"correctness=None with {len(self.reward_funcs)} reward functions: a sum of rewards does not say "
                 f"what is correct; pass `correctness`, a function or one of {', '.join(self.reward_func_names)}"
@@ -130,6 +135,9 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         self._monitor = TermMonitor(self.method, self.reward_func_names[self._deciding])
         self._scored: dict[str, torch.Tensor] | None = None
         self.answer_counts = AnswerCounts() if self.method.answer_counts else None
+        self.replay = ReplayPool(args.seed) if self.method.replay is not None else None
+        self._check_sampling()
+        self._prompt_ids: list[list[int]] = []  # of this process's rows, in the batch being made
         self._awaiting_logps: dict[str, Any] | None = None
         self._waiting = False  # whether rows of this step still wait for their term
         self._generated = False  # whether the batch that TRL has buffered is a new one
@@ -145,6 +153,29 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
             )
 
     @property
+    def _judges(self) -> bool:
+        """Whether it must be known which rollouts are correct."""
+        return self.method.active or self.method.replay is not None
+
+    @property
+    def _stores(self) -> list[AnswerCounts | ReplayPool]:
+        """What is kept from batch to batch, and saved with checkpoints."""
+        return [one for one in (self.answer_counts, self.replay) if one is not None]
+
+    def _check_sampling(self) -> None:
+        name, size = self.method.name, self._mode_and_group_size()[1]
+        if self.method.replay is not None:
+            if self.method.replay >= size:
+                raise ValueError(f"{name!r}: replay={self.method.replay} must be below num_generations={size}")
+            if self.use_vllm or self.tools or self.rollout_func is not None:
+                raise ValueError(
+                    f"{name!r} replays tokens: it takes rollouts of one turn by transformers, without use_vllm, tools "
+                    "and rollout_func"
+                )
+        if self.method.rounds is not None and self.accelerator.num_processes > 1:
+            raise ValueError(f"{name!r} draws groups again on one process alone")
+
+    @property
     def _own_loss(self) -> bool:
         """Whether a class besides TRL's and this one has a loss: it may read advantages and log-probs in any order."""
         known = {DifferentialSmoothingMixin, *GRPOTrainer.__mro__}
@@ -158,9 +189,25 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         return self.reward_func_names.index(name)
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        """As TRL's, without what the checkpoint's own generation settings would add."""
+        """As TRL's, without what the checkpoint's own generation settings would add; with replayed rollouts.
+
+        The last rows of each group are given up for successes that earlier batches found, as far as there are any.
+        """
+        mode, size = self._mode_and_group_size()
         with neutral_generation_config(self.accelerator.unwrap_model(self.model)):
-            return super()._generate_single_turn(*args, **kwargs)
+            drawn = super()._generate_single_turn(*args, **kwargs)
+        if self.replay is None or self.method.replay is None or mode == "eval":
+            return drawn
+        self._prompt_ids = [list(prompt) for prompt in args[0]]
+        completions, *rest = drawn
+        completions = list(completions)
+        start = self.accelerator.process_index * len(completions)
+        for row, prompt in enumerate(self._prompt_ids):
+            number = size - 1 - (start + row) % size  # among the group's rows, from behind
+            replayed = self.replay.draw(prompt, self.method.replay)
+            if number < len(replayed):
+                completions[row] = replayed[number]
+        return (completions, *rest)
 
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: Any
@@ -187,6 +234,9 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         if self.answer_counts is not None and mode == "train":
             asked = gather_object([str(prompt) for prompt in prompts])
             self._scored["seen"] = torch.tensor(self.answer_counts.look(asked, answers))
+        if self.replay is not None and mode == "train":
+            rows = gather_object([*zip(self._prompt_ids, completion_ids_list)])
+            self.replay.add([prompt for prompt, _ in rows], [one for _, one in rows], correct.tolist())
         return per_function
 
     def _judged(self, per_function: torch.Tensor, call: dict[str, Any], rows: int) -> torch.Tensor:
@@ -204,8 +254,11 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; attaches what the method needs to know of each row."""
-        output = super()._generate_and_score_completions(inputs)
         mode, size = self._mode_and_group_size()
+        if self.method.rounds is not None and mode == "train":
+            output = self._until_mixed(inputs, size)
+        else:
+            output = super()._generate_and_score_completions(inputs)
         self._generated = mode == "train"
         self._shown = None
         if not self.method.active or mode == "eval":
@@ -216,17 +269,54 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         everyone = {**self._scored, "groups": torch.arange(len(self._scored["correct"])) // size}
         device = output["advantages"].device
         output.update({f"{_ROWS}{key}": value[start : start + rows].to(device) for key, value in everyone.items()})
-        if self.log_completions:
+        if self.log_completions and self.method.rounds is None:  # else the log has more rows than the batch
             self._shown = {}
             output[_NUMBER] = torch.arange(start, start + rows, device=device)
 
         alone = self.accelerator.num_processes == 1 and self.args.steps_per_generation == 1
-        if not self.method.entropies:
+        if self.method.reference:
+            output[f"{_ROWS}reference"] = output["ref_per_token_logps"]
+        if not (self.method.entropies or self.method.surrogate):
             if "old_per_token_logps" in output:
                 output[f"{_ROWS}logps"] = output["old_per_token_logps"]
             elif self._own_loss or (self.method.whole_groups and not alone):
                 output[f"{_ROWS}logps"] = self._logps_without_gradient(output)
         return output
+
+    def _until_mixed(self, inputs: list[dict[str, Any]], size: int) -> dict[str, Any]:
+        """A generation batch of groups whose rewards differ: what is missing is drawn again with other prompts.
+
+        Which, is decided by seed, step and round. After the last round groups without spread fill the batch.
+        """
+        assert self.method.rounds is not None
+        wanted, problems = len(inputs) // size, self.train_dataset
+        parts: list[dict[str, Any]] = []
+        spare: list[dict[str, Any]] = []
+        missing = wanted
+        for number in range(self.method.rounds):
+            if number:
+                chance = random.Random(f"{self.args.seed} {self._step} {number}")
+                chosen = chance.sample(range(len(problems)), missing)
+                inputs = [dict(problems[index]) for index in chosen for _ in range(size)]
+            output = super()._generate_and_score_completions(inputs)
+            assert self._scored is not None
+            output.update({f"{_SCORED}{key}": value for key, value in self._scored.items()})
+            groups = mixed_groups(self._scored["rewards"], size)
+            flat = torch.tensor([one for one in range(missing) if one not in groups.tolist()], dtype=torch.long)
+            parts += [picked(output, rows_of(groups, size))] if len(groups) else []
+            spare += [picked(output, rows_of(flat, size))] if len(flat) else []
+            missing -= len(groups)
+            if not missing:
+                break
+        if missing:
+            rest = joined(spare, self._tokenizer.pad_token_id)
+            parts.append(picked(rest, torch.arange(missing * size)))
+        whole = joined(parts, self._tokenizer.pad_token_id)
+        keys = [key for key in whole if key.startswith(_SCORED)]
+        self._scored = {key.removeprefix(_SCORED): whole.pop(key) for key in keys}
+        self._metrics["train"]["resampled_rounds"].append(float(number + 1))
+        self._metrics["train"]["unmixed_groups"].append(missing / wanted)
+        return whole
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """As TRL's; a new batch whose log-probs are known gets its term here, after everybody else's changes."""
@@ -274,23 +364,55 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         """As TRL's; the first call of a loss hands its log-probs to the rows that wait for them."""
-        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         inputs, self._awaiting_logps = self._awaiting_logps, None
+        mine = {key.removeprefix(_ROWS): value for key, value in (inputs or {}).items() if key.startswith(_ROWS)}
+        if inputs is not None and self.method.surrogate is not None:
+            found = self._from_laws(inputs, mine, *args, **kwargs)
+        else:
+            found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         if inputs is not None:
             self._waiting = False
-            mine = {key.removeprefix(_ROWS): value for key, value in inputs.items() if key.startswith(_ROWS)}
             if self.method.entropies:
                 mine["entropies"] = found[1].detach()
             old = inputs.get("old_per_token_logps")
             inputs["advantages"] = self._shaped(inputs, found[0].detach() if old is None else old, mine)
         return found
 
+    def _from_laws(
+        self,
+        inputs: dict[str, Any],
+        mine: dict[str, torch.Tensor],
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        **others: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """The loss's log-probs as the method makes them from whole laws, and the entropies; TRL keeps no logits.
+
+        Raises ValueError for what the pass would leave out: images, and the auxiliary loss of mixtures of experts.
+        """
+        left_out = [key for key in FORWARD_KEYS if inputs.get(key) is not None]
+        left_out += ["router_aux_loss_coef"] if others.get("compute_aux_loss") else []
+        if left_out:
+            raise ValueError(
+                f"{', '.join(left_out)}: {self.method.name!r} is for models of text alone, without experts"
+            )
+        assert self.method.surrogate is not None
+        with self.accelerator.autocast():
+            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        laws = (logits[:, -logits_to_keep - 1 : -1].float() / self.temperature).log_softmax(dim=-1)
+        tokens = input_ids[:, -logits_to_keep:]
+        logps = laws.detach().gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        rows = Rollouts(base=inputs["advantages"], logps=logps, mask=_counting(inputs), **mine)
+        entropies = -(laws.exp() * laws.clamp(min=torch.finfo(laws.dtype).min)).sum(dim=-1)
+        return self.method.surrogate(rows, laws, tokens, self.method.options), entropies, None
+
     def _shaped(self, inputs: dict[str, Any], logps: torch.Tensor, mine: dict[str, torch.Tensor]) -> torch.Tensor:
         """The method's advantages for this process's rows; groups that lie across processes are gathered first."""
-        assert self.method.advantages is not None
-        mask = inputs["completion_mask"]
-        if "tool_mask" in inputs:
-            mask = mask * inputs["tool_mask"]
+        if self.method.advantages is None:
+            return inputs["advantages"]
+        mask = _counting(inputs)
         rows = Rollouts(base=inputs["advantages"], logps=logps, mask=mask, **mine)
         start, count = 0, len(logps)
         if self.method.whole_groups and self.accelerator.num_processes > 1:
@@ -308,7 +430,8 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
     def _gathered(self, rows: Rollouts) -> Rollouts:
         fields = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
         fields = {name: value for name, value in fields.items() if value is not None}
-        for name in ("logps", "mask"):  # processes pad to their own longest completion
+        for name in [name for name, value in fields.items() if value.dim() == 2]:
+            # processes pad to their own longest completion
             fields[name] = self.accelerator.pad_across_processes(fields[name].contiguous(), dim=1)
         return Rollouts(**{name: self.accelerator.gather(value.contiguous()) for name, value in fields.items()})
 
@@ -344,33 +467,43 @@ class DifferentialSmoothingMixin(_AnyGRPOTrainer):
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """As TRL's, with the answers of earlier batches where the method counts them.
+        """As TRL's, with the answers and successes of earlier batches where the method keeps them.
 
         Raises ValueError amid a generation batch then: TRL draws it again on resume, and it would count twice.
         """
         lasts = self.args.steps_per_generation * self.num_iterations
-        if self.answer_counts is not None and self._step % lasts:
+        if self._stores and self._step % lasts:
+            keeps = "counts earlier answers" if self.answer_counts is not None else "keeps earlier successes"
             raise ValueError(
-                f"step {self.state.global_step}: {self.method.name!r} counts earlier answers, and a checkpoint amid a "
+                f"step {self.state.global_step}: {self.method.name!r} {keeps}, and a checkpoint amid a "
                 f"generation batch would count some twice; let save_steps be a multiple of the {lasts} micro-steps "
                 f"that one lasts (gradient_accumulation_steps={self.args.gradient_accumulation_steps} make a step)"
             )
         super()._save_checkpoint(model, trial)
-        if self.answer_counts is not None and self.args.should_save:
-            self.answer_counts.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+        if self.args.should_save:
+            for store in self._stores:
+                store.save(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """As TRL's, likewise. Raises ValueError for a checkpoint that lacks the counts."""
+        """As TRL's, likewise. Raises ValueError for a checkpoint that lacks them."""
         super()._load_optimizer_and_scheduler(checkpoint)
-        if self.answer_counts is not None and checkpoint is not None:
-            self.answer_counts.load(Path(checkpoint))
+        if checkpoint is not None:
+            for store in self._stores:
+                store.load(Path(checkpoint))
 
 
 class DSGRPOTrainer(DifferentialSmoothingMixin, GRPOTrainer):
     """`GRPOTrainer` with a method of `differential_smoothing.methods`; see `DifferentialSmoothingMixin`."""
 
 
+def _counting(inputs: dict[str, Any]) -> torch.Tensor:
+    """(B, T), true on the tokens that count."""
+    mask = inputs["completion_mask"]
+    return mask * inputs["tool_mask"] if "tool_mask" in inputs else mask
+
+
 _ROWS = "rollouts_"  # begins the keys of a generation batch that `Rollouts` is made of
+_SCORED = "scored_"  # begins the keys of what is known of each row, while groups are drawn again
 _NUMBER = "row_number"  # of a row in the whole generation batch
 _SHAPED_FROM = ("advantages", "completion_mask", "tool_mask", _NUMBER)
 _NOT_COLUMNS = ("prompt", "completion", "completion_ids")

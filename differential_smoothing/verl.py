@@ -126,11 +126,17 @@ def install(
     chosen = methods.get(method, **options) if isinstance(method, str) else method
     if chosen.advantages is None:
         raise ValueError(f"{chosen.name!r} is no advantage estimator but a setting of the loss; give it to verl's own")
+    if chosen.replay is not None or chosen.rounds is not None:
+        raise ValueError(f"{chosen.name!r} needs to change which rollouts are drawn, which verl does not hand over")
     if not chosen.active:
         raise ValueError(f"{chosen.name!r} would change no advantage: give it a strength above 0, or take verl's grpo")
-    if chosen.entropies or chosen.answer_counts:
-        lacks = "the entropies of tokens" if chosen.entropies else "answers of earlier batches across a restart"
-        raise ValueError(f"{chosen.name!r} needs {lacks}, which verl does not hand over")
+    for needed, what in (
+        (chosen.entropies, "the entropies of tokens"),
+        (chosen.answer_counts, "answers of earlier batches across a restart"),
+        (chosen.reference, "the log-probs of the base and TRL's KL beside it"),
+    ):
+        if needed:
+            raise ValueError(f"{chosen.name!r} needs {what}, which verl does not hand over")
     name = chosen.name.replace("-", "_")
     if core_algos is None or ray_trainer is None:
         try:

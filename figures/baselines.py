@@ -11,7 +11,7 @@ EXPERIMENTS = {"maze-perfect": "cpu", "maze-looped": "cpu", "maze-misled": "cpu"
 LABELS = {
     "maze-perfect": "maze, one path",
     "maze-looped": "maze, many paths",
-    "maze-misled": "maze, misled base",
+    "maze-misled": "maze, biased base",
     "countdown": "Countdown",
 }
 Compared = Mapping[str, Results]

@@ -44,6 +44,7 @@ def execute(path: Path, cwd: Path) -> tuple[nbformat.NotebookNode, str | None]:
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
+        startup_timeout=TIMEOUT,  # on a loaded machine a minute is not enough
         kernel_name="python3",
         record_timing=False,  # the same run leaves the same file
         coalesce_streams=True,  # however the kernel cuts what a cell prints

@@ -26,6 +26,7 @@ BASELINES = (  # the strongest answers of other papers, then the plain heuristic
     "entropy-bonus,entropy-penalty,logprob-bonus,logprob-penalty,kl-base"
 )
 MATCHED = f"grpo,ds-grpo,ds-grpo@matched,{BASELINES}"
+COUNTED = "10,11,12,13,14,15,16"  # seeds of docs/protocols/countdown-saturated.md
 COEFFICIENTS = ("countdown", "maze-perfect", "maze-looped")  # --full searches them first
 
 # --full: all else that is committed, or is to be. Stage, experiment, methods, seeds.
@@ -43,7 +44,12 @@ FULL = (
     ("maze-looped", "maze-looped", MATCHED, "0,1,2"),  # many answers
     ("maze-looped-ablation", "maze-looped", OPTIONS_OF_DS, "0,1,2"),
     ("maze-misled", "maze-misled", "grpo,ds-grpo,entropy-bonus,entropy-penalty", "0,1,2,3,4"),  # T7's other side
-    ("countdown-saturated", "countdown-saturated", "grpo,ds-grpo,entropy-bonus,entropy-penalty", "10,11,12,13,14,15"),
+    (
+        "countdown-saturated",
+        "countdown-saturated",
+        "grpo,ds-grpo,entropy-bonus,entropy-penalty",
+        "10,11,12,13,14,15,16",
+    ),
 )
 FURTHER_SCALES = (("fig_countdown_passk", "gpu"), ("tab_main", "gpu"))  # drawn at the scale cpu too
 

@@ -97,13 +97,20 @@ TARGETS = {
     "library.passk": _library("passk", "passk"),
     "library.advantages.groups": _library("advantages.groups", "baselines"),
     "library.advantages.passk": _library("advantages.passk", "baselines"),
+    "library.advantages.reinforce": _library("advantages.reinforce", "baselines"),
     "library.advantages.reweighted": _library("advantages.reweighted", "baselines"),
+    "library.methods.answers": _library("methods.answers", "baselines"),
     "library.methods.diversity": _library("methods.diversity", "baselines"),
     "library.methods.entropy": _library("methods.entropy", "baselines"),
     "library.methods.logprob": _library("methods.logprob", "smoothing", "methods"),
+    "library.methods.preference": _library("methods.preference", "preference"),
+    "library.methods.reweighted": _library("methods.reweighted", "baselines"),
+    "library.methods.tokens": _library("methods.tokens", "tokens"),
     "library.methods.ucpo": _library("methods.ucpo", "baselines"),
     "library.training.metrics": _library("training.metrics", "metrics"),
     "library.training.answer_counts": _library("training.answer_counts", "answer_counts"),
+    "library.training.replay": _library("training.replay", "replay"),
+    "library.training.resampling": _library("training.resampling", "replay"),
 }
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import solve_ivp
-from scipy.special import comb
+from scipy.special import betaln, comb
 
 from theory import policies
 from theory.groups import check_correctness, check_size, group_std, log_binomial
@@ -96,6 +96,18 @@ def pkpo(size: int, k: int) -> Advantages:
     """PKPO with baseline loo-1: k C(N − c, k − 1) / C(N − 1, k − 1) for correct, 0 for incorrect."""
     wrong = size - np.arange(size + 1)
     return _tabulate(size, lambda r, c: r * k * comb(wrong, k - 1) / comb(size - 1, k - 1))
+
+
+def bbg(size: int, k: int, tau: float = 0.0, positive: float = 0.1) -> Advantages:
+    """BBG on W-REINFORCE: u(c)/u(1) times lambda⁺ for correct, −1 for incorrect; 0 where u(c) < tau (N + 1).
+
+    u(c) is the mean of k (1−p)^(k−1) under Beta(c+1, N−c+1), for any k, above N too. It falls with c, so w_N falls with
+    p: w_N(p) = E[lambda⁺ u(1+B) + u(B)] / u(1).
+    """
+    c = np.arange(size + 1)
+    utility = k * np.exp(betaln(c + 1, size - c + k) - betaln(c + 1, size - c + 1))
+    share = np.where(utility < tau * (size + 1), 0.0, utility / utility[1])
+    return _tabulate(size, lambda r, _: share * np.where(r == 1, positive, -1.0))
 
 
 def weight(advantages: Advantages, p: npt.ArrayLike) -> Array:
@@ -188,6 +200,16 @@ LEAVES = {
     "kl-base": "log pi and log pi of the base",
     "unlikeliness": "the rank of log pi in the group",
     "ucpo": "log pi of each correct rollout",
+    "r1-zero-div": "log pi of each token",
+    "adrpo": "log pi and log pi of the base",
+    "simko": "the likeliest tokens at each position",
+    "divpo": "which rollout is the rarest, and log pi of the base",
+    "rlep": "which rollouts earlier batches held",
+    "xdr-grpo": "the length of each rollout",
+    "reco": "log pi of each rollout",
+    "uarl": "which rollouts gave the same answer",
+    "cue-grpo": "which rollouts gave the same answer",
+    "setpo": "which rollouts gave the same answer",
     "darling": "which rollouts gave the same answer",
     "outcome-batch": "which rollouts gave the same answer",
     "outcome-historical": "how often an answer was given before",

@@ -19,8 +19,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from differential_smoothing.advantages.options import check_whole
 from differential_smoothing.advantages.passk import PasskConfig, PkpoConfig, passk_training, pkpo
+from differential_smoothing.advantages.reinforce import BbgConfig, ReinforceConfig, bbg, reinforce
 from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
+from differential_smoothing.methods.answers import (
+    CueConfig,
+    SetpoConfig,
+    UarlConfig,
+    cue_grpo,
+    setpo,
+    uarl,
+)
 from differential_smoothing.methods.diversity import (
     DarlingConfig,
     HistoricalConfig,
@@ -33,6 +43,16 @@ from differential_smoothing.methods.diversity import (
 )
 from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
 from differential_smoothing.methods.logprob import LogprobConfig, logprob_bonus
+from differential_smoothing.methods.preference import DivpoConfig, divpo
+from differential_smoothing.methods.reweighted import RecoConfig, XdrConfig, reco, xdr_grpo
+from differential_smoothing.methods.tokens import (
+    AdrpoConfig,
+    R1ZeroDivConfig,
+    SimkoConfig,
+    adrpo,
+    r1_zero_div,
+    simko,
+)
 from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
 from differential_smoothing.methods.variants import MARK, is_variant, kind
 from differential_smoothing.rollouts import Rollouts
@@ -80,8 +100,18 @@ class Method:
     """Whether it looks at the entropy of each token."""
     answer_counts: bool = False
     """Whether it looks at the answers of earlier batches."""
+    surrogate: Callable[[Rollouts, torch.Tensor, torch.Tensor, Any], torch.Tensor] | None = None
+    """The function that makes the loss's log-probs (B, T) from rows, the laws (B, T, V) at each position and the
+    sampled tokens (B, T): their values, with another gradient. None for those of the tokens themselves."""
+    replay: int | None = None
+    """How many rollouts of a group are replaced by successes of earlier batches; None: no such thing."""
+    rounds: int | None = None
+    """How often groups whose rewards are all equal are drawn again, with other prompts; None: they stay."""
 
     def __post_init__(self) -> None:
+        for name in SAMPLING:
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
         if self.base is not None and self.base not in BASES:
             raise ValueError(f"base={self.base!r} must be one of {', '.join(BASES)}")
         if self.base not in (None, "grpo") and getattr(self.options, "apply_to", None) == "reward":
@@ -100,6 +130,16 @@ class Method:
     def active(self) -> bool:
         """Whether TRL's own advantages can be changed."""
         return self.options is not None and (self.options.active or self._other_base)
+
+    @property
+    def reference(self) -> bool:
+        """Whether it looks at the log-probs of the base model."""
+        return getattr(self.options, "reference", False)
+
+    @property
+    def asks(self) -> dict[str, Any]:
+        """All arguments of `GRPOConfig` that belong to the method: its own, and those that its options decide."""
+        return {**self.trl, **getattr(self.options, "trl", {})}
 
     @property
     def whole_groups(self) -> bool:
@@ -125,11 +165,15 @@ class Method:
         """The method with every option, for manifests."""
         options = dataclasses.asdict(self.options) if self.options is not None else {}  # type: ignore[call-overload]
         base = {} if self.base is None else {"base": self.base}
-        return {"name": self.name, **options, **base, **self.trl}
+        sampling = {name: getattr(self, name) for name in SAMPLING if getattr(self, name) is not None}
+        return {"name": self.name, **options, **base, **self.trl, **sampling}
 
 
-BASES = ("grpo", "dr-grpo", "maxrl", "f-grpo", "passk-training", "pkpo")
+BASES = ("grpo", "dr-grpo", "maxrl", "f-grpo", "passk-training", "pkpo", "w-reinforce", "psr", "nsr", "bbg")
 """Methods whose advantages are made from rewards alone, so that a term can be added to them."""
+
+SAMPLING = ("replay", "rounds")
+"""Settings of a `Method` that change which rollouts a batch holds."""
 
 _POSITIVE, _NEGATIVE = (0.0, math.inf), (-math.inf, 0.0)
 
@@ -283,6 +327,134 @@ METHODS: dict[str, Method] = {
             EntropyAdvantageConfig(),
             entropies=True,
         ),
+        Method(
+            "w-reinforce",
+            "W-REINFORCE",
+            "fixed advantages, small for correct rollouts, −1 for wrong ones (Zhu et al. 2025)",
+            reinforce,
+            ReinforceConfig(),
+        ),
+        Method(
+            "psr",
+            "PSR",
+            "correct rollouts alone, each with the same advantage (Zhu et al. 2025)",
+            reinforce,
+            ReinforceConfig(positive=1.0, negative=0.0),
+            fixed=("negative",),
+        ),
+        Method(
+            "nsr",
+            "NSR",
+            "incorrect rollouts alone, each with the same advantage (Zhu et al. 2025)",
+            reinforce,
+            ReinforceConfig(positive=0.0, negative=1.0),
+            fixed=("positive",),
+        ),
+        Method(
+            "bbg",
+            "BBG",
+            "W-REINFORCE weighted by Pass@k's posterior gradient, any k (2026; formula from a reimplementation)",
+            bbg,
+            BbgConfig(),
+        ),
+        Method(
+            "xdr-grpo",
+            "xDr.GRPO",
+            "Dr. GRPO weighted by a softmax of advantage times length (draft in liv-daliberti/maxent-grpo)",
+            xdr_grpo,
+            XdrConfig(),
+        ),
+        Method(
+            "reco",
+            "ReCo, advantage",
+            "unlikely rollouts weigh more, right or wrong (2026; from summaries)",
+            reco,
+            RecoConfig(),
+        ),
+        Method(
+            "uarl",
+            "UARL",
+            "rare answers of the group weigh more, same answer = same cluster (Rewarding the Rare, 2026)",
+            uarl,
+            UarlConfig(),
+        ),
+        Method(
+            "cue-grpo",
+            "Cue-GRPO",
+            "rare correct answers of the group weigh more, the sum kept (2026; from summaries)",
+            cue_grpo,
+            CueConfig(),
+        ),
+        Method(
+            "setpo",
+            "SetPO",
+            "a bonus for what each rollout adds to the group's diversity, kernel: same answer (2026; from summaries)",
+            setpo,
+            SetpoConfig(),
+        ),
+        Method(
+            "gspo",
+            "GSPO",
+            "one importance ratio a sequence; GRPO with the mean over sequences with one update per batch",
+            trl={
+                "importance_sampling_level": "sequence",
+                "loss_type": "grpo",
+                "epsilon": 3e-4,
+                "epsilon_high": 4e-4,
+            },
+            bounds={"epsilon": _POSITIVE, "epsilon_high": _POSITIVE},
+            fixed=("importance_sampling_level", "loss_type"),
+        ),
+        Method(
+            "r1-zero-div",
+            "R1-zero-Div",
+            "an entropy-like bonus at the tokens of correct rollouts (Diversity-Aware Policy Optimization, 2025)",
+            r1_zero_div,
+            R1ZeroDivConfig(),
+        ),
+        Method(
+            "adrpo",
+            "ADRPO",
+            "a KL to the base that weighs less the better a rollout is (2025; from the author's blog)",
+            adrpo,
+            AdrpoConfig(),
+        ),
+        Method(
+            "simko",
+            "SimKO",
+            "at forking tokens, correct pulls are shared with the likeliest tokens (2025; renamed CaSP)",
+            surrogate=simko,
+            options=SimkoConfig(),
+        ),
+        Method(
+            "divpo",
+            "DivPO",
+            "DPO on the rarest correct and the commonest wrong rollout of each group (2025, online; from summaries)",
+            divpo,
+            DivpoConfig(),
+        ),
+        # RLEP appends two to 16 rollouts, from the pool of an earlier run. Here they take the place of as many, so that
+        # a batch stays one size, and come from earlier batches of the same run (both ours).
+        Method(
+            "rlep",
+            "RLEP",
+            "some rollouts of a group are successes of earlier batches; with gammas, DS on top (2507.07451)",
+            smooth,
+            SmoothingConfig(),
+            base="grpo",
+            replay=2,
+        ),
+        # The authors draw whole batches until enough groups are left, at most ten times. Here only what is missing is
+        # drawn, and groups without spread fill up what ten rounds have left (both ours).
+        Method(
+            "dapo-sampling",
+            "dynamic sampling",
+            "groups whose rewards are all equal are drawn again with other prompts; with gammas, DS on top (DAPO)",
+            smooth,
+            SmoothingConfig(),
+            base="grpo",
+            rounds=10,
+        ),
     )
 }
 
@@ -353,13 +525,14 @@ def get(name: str, **overrides: Any) -> Method:
 def _changed(method: Method, overrides: Mapping[str, Any]) -> Method:
     trl = {**method.trl, **{key: value for key, value in overrides.items() if key in method.trl}}
     base = overrides.get("base", method.base)
-    changed = {key: value for key, value in overrides.items() if key not in (*method.trl, "base")}
+    sampling = {key: value for key, value in overrides.items() if key in SAMPLING}
+    changed = {key: value for key, value in overrides.items() if key not in (*method.trl, *SAMPLING, "base")}
     if base == "dr-grpo":
         changed.setdefault("std", False)
     options: Any = method.options
     if changed:
         options = dataclasses.replace(options, **changed)
-    return dataclasses.replace(method, options=options, base=base, trl=trl)
+    return dataclasses.replace(method, options=options, base=base, trl=trl, **sampling)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ metrics.parquet       one row per training step
 trajectories.parquet  one row per held-out problem and late step, where a run was evaluated along its way
 
 The order is that of experiment, seed and method, and a row group holds the runs of one seed: a new seed leaves the
-bytes of the others as they are, so that versions of a table differ little in Git.
+bytes of the others as they are, so that versions of a table differ little in Git. Numbers are stored
+in single precision, far finer than any of them is known, and read as double; counts of tokens are exact.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ KEY = ("experiment", "seed", "method")
 FIRST = (*KEY, "step", "problem")  # columns; the others follow by name
 MANIFESTS = "manifests.jsonl"
 TABLES = ("evaluations", "metrics", "trajectories")
-SINGLE = {"grad_norm", "kl", "learning_rate", "loss", "ds_length_corr", "outside", "reward_std", "wall_s"}
-"""Columns in single precision: no figure, table or verdict reads them."""
+EXACT = {"tokens"}
+"""Columns in double precision: counts beyond what single precision holds exactly."""
 
 Key = tuple[str, int, str]
 
@@ -96,7 +97,8 @@ def _by_run(table: pa.Table) -> Iterator[tuple[Key, pd.DataFrame]]:
         part = table.slice(start, count := len(list(rows))).drop_columns(list(KEY))
         start += count
         empty = [name for name in part.column_names if part[name].null_count == count]  # of other runs alone
-        yield key, part.drop_columns(empty).to_pandas()
+        frame = part.drop_columns(empty).to_pandas()
+        yield key, frame.astype(dict.fromkeys(frame.select_dtypes("float32"), "float64"))
 
 
 def _arrow(key: Key, frame: pd.DataFrame) -> pa.Table:
@@ -104,7 +106,7 @@ def _arrow(key: Key, frame: pd.DataFrame) -> pa.Table:
     columns = {name: pa.array([value] * len(frame)) for name, value in zip(KEY, key)}
     for name, values in frame.items():
         if pd.api.types.is_float_dtype(values):
-            columns[str(name)] = pa.array(values.to_numpy(np.float32 if name in SINGLE else None))
+            columns[str(name)] = pa.array(values.to_numpy(np.float64 if name in EXACT else np.float32))
         elif pd.api.types.is_numeric_dtype(values):
             columns[str(name)] = pa.array(values)
         else:

@@ -46,6 +46,10 @@ def advantages(run: Run) -> weights.Advantages | None:
             return weights.pkpo(size, options["k"])
         case "maxrl":
             return weights.maxrl(size, options["unbiased"])
+        case "w-reinforce" | "psr" | "nsr":
+            return weights.reinforce(size, options["positive"], options["negative"])
+        case "bbg":
+            return weights.bbg(size, options["k"], options["tau"], options["positive"])
     return None
 
 

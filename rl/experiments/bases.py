@@ -41,7 +41,7 @@ def base_folder(config: HasBase, seed: int, out: Path) -> Path:
 
 
 def _parts(task: Any, base: BaseConfig | CheckpointConfig, seed: int | None) -> dict[str, Any]:
-    return {"task": dataclasses.asdict(task), "base": dataclasses.asdict(base), "seed": seed, "recipe": _RECIPE}
+    return {"task": dataclasses.asdict(task), "base": base.record(), "seed": seed, "recipe": _RECIPE}
 
 
 def _hash(parts: Any) -> str:

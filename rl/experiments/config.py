@@ -179,6 +179,7 @@ class Experiment:
         Of the methods, only `method`: its options do not depend on those of others.
         """
         parts = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("methods", "needs")}
+        parts["base"] = self.base.record()
         if method is not None:
             parts["method"] = {"name": "base"} if method == "base" else self.method(method).record()
         return dict(json.loads(json.dumps(parts)))

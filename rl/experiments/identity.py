@@ -37,6 +37,7 @@ def code_key(modules: Iterable[str], task: str, method: Method | None = None, ro
     words = [f"{name}={version}" for name, version in versions().items()]
     if method is not None:
         words += [getattr(method.advantages, "__qualname__", ""), f"{method.entropies} {method.answer_counts}"]
+        words += [method.surrogate.__qualname__] if method.surrogate is not None else []
     for word in words:
         total.update(word.encode() + b"\0")
     tables = {_path(module): names for module, names in TABLES.items()}
@@ -73,7 +74,7 @@ def eval_key(record: dict[str, Any], seed: int, weights: str) -> str:
 
 def _modules(method: Method) -> set[str]:
     """Where the method's function and its options are defined, and those of its base advantage."""
-    found = {method.advantages.__module__} if method.advantages is not None else set()
+    found = {one.__module__ for one in (method.advantages, method.surrogate) if one is not None}
     found |= {type(method.options).__module__} if method.options is not None else set()
     return found | (_modules(METHODS[method.base]) if method.base is not None else set())
 

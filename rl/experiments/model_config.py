@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class BaseConfig:
     """What ways of writing cost, by the task's names for them (`effort` of the task says what each means)."""
     mistakes: float
     """The share of a problem's supervised answers that is its mistake, where the task knows one."""
+    loss: Literal["cross-entropy", "gem"] = "cross-entropy"
+    """What the supervised stage minimizes. `gem`: GEM-linear (2408.16673), which keeps more of the answers' variety."""
+    gem_beta: float = 0.7
+    """GEM's b, in (0, 1]; .7 in the paper. Probabilities go to those of the examples to the power b, normalized; 1 is
+    cross-entropy."""
 
     def __post_init__(self) -> None:
         for name in ("layers", "width", "heads", "feedforward", "steps", "batch"):
@@ -44,6 +50,15 @@ class BaseConfig:
         for name in ("matrix_learning_rate", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must be positive")
+        if self.loss not in ("cross-entropy", "gem"):
+            raise ValueError(f"loss={self.loss!r}: must be cross-entropy or gem")
+        if not 0 < self.gem_beta <= 1:
+            raise ValueError(f"gem_beta={self.gem_beta}: must lie in (0, 1]")
+
+    def record(self) -> dict[str, Any]:
+        """All settings that decide the model; those of GEM only with GEM, so that older records stay what they are."""
+        found = dataclasses.asdict(self)
+        return found if self.loss == "gem" else {key: found[key] for key in found if key not in ("loss", "gem_beta")}
 
 
 @dataclass(frozen=True)
@@ -117,6 +132,10 @@ class CheckpointConfig:
     def __post_init__(self) -> None:
         if not self.model or not self.revision:
             raise ValueError("model: a name or a folder, and a revision, are needed")
+
+    def record(self) -> dict[str, Any]:
+        """All settings."""
+        return dataclasses.asdict(self)
 
     @property
     def local(self) -> Path | None:

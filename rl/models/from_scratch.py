@@ -86,6 +86,19 @@ def _schedule(base: BaseConfig, step: int) -> float:
     return (base.steps - step) / (base.steps - base.warmup)
 
 
+def supervised_loss(logits: torch.Tensor, labels: torch.Tensor, base: BaseConfig) -> torch.Tensor:
+    """Cross-entropy of logits (B, T, V) at labels (B, T), nats per token that counts; or GEM-linear (2408.16673).
+
+    GEM's loss −log p(y) + sum_v q(v) log p(v), q = softmax(z / b) without gradient, has the gradient q − onehot(y) in
+    the logits z: that of b times the cross-entropy of softmax(z / b), which is returned (D). Confidence H. The model is
+    decoded unscaled.
+    """
+    if base.loss == "gem":
+        logits = logits.float() / base.gem_beta
+    loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+    return base.gem_beta * loss if base.loss == "gem" else loss
+
+
 def supervise(
     model: Qwen2ForCausalLM,
     examples: Examples,
@@ -115,7 +128,7 @@ def supervise(
         # Completions are padded on the right and attention is causal: no mask is needed.
         with torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
             logits = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=examples.kept).logits
-        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+        loss = supervised_loss(logits, labels, base)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules):
@@ -161,7 +174,7 @@ def base_model(config: HasBase, seed: int, out: Path) -> Path:
     with whole_folder(folder) as made:
         model.eval().save_pretrained(made)
         tokenizer.save_pretrained(made)
-        settings = {"task": dataclasses.asdict(config.task), "base": dataclasses.asdict(base)}
+        settings = {"task": dataclasses.asdict(config.task), "base": base.record()}
         counts = {"tokens": base.steps * base.batch * examples.width, "loss": loss}
         parameters = sum(p.numel() for p in model.parameters())
         write_json(made / "manifest.json", manifest(settings, seed, started, parameters=parameters, **counts))

@@ -18,9 +18,13 @@ from hypothesis import strategies as st
 import differential_smoothing.advantages.groups
 import differential_smoothing.advantages.passk
 import differential_smoothing.advantages.reweighted
+import differential_smoothing.methods.answers
 import differential_smoothing.methods.diversity
+import differential_smoothing.methods.reweighted
 from differential_smoothing.advantages.passk import PasskConfig, PkpoConfig, passk_training, pkpo
+from differential_smoothing.advantages.reinforce import BbgConfig, ReinforceConfig, bbg, reinforce
 from differential_smoothing.advantages.reweighted import FGrpoConfig, MaxRLConfig, f_grpo, maxrl
+from differential_smoothing.methods.answers import CueConfig, SetpoConfig, UarlConfig, cue_grpo, setpo, uarl
 from differential_smoothing.methods.diversity import (
     DarlingConfig,
     HistoricalConfig,
@@ -32,6 +36,7 @@ from differential_smoothing.methods.diversity import (
     unlikeliness,
 )
 from differential_smoothing.methods.entropy import EntropyAdvantageConfig, entropy_advantage
+from differential_smoothing.methods.reweighted import RecoConfig, XdrConfig, reco, xdr_grpo
 from differential_smoothing.methods.ucpo import UcpoConfig, ucpo
 from differential_smoothing.rollouts import CORRECT, INCORRECT, UNSCORABLE, Rollouts, normalize
 from differential_smoothing.smoothing import SmoothingConfig, smooth
@@ -158,6 +163,58 @@ def slow_darling(group: list[Row], o: DarlingConfig) -> list[float]:
     return centered(shaped, o.std, 1e-4)
 
 
+def slow_reinforce(group: list[Row], o: ReinforceConfig) -> list[float]:
+    return [o.positive if row.r else -o.negative for row in group]
+
+
+def slow_bbg(group: list[Row], o: BbgConfig) -> list[float]:
+    """By Beta functions: the mean of k (1 − p)^(k − 1) under Beta(c + 1, N − c + 1)."""
+    n = len(group)
+
+    def u(c: int) -> float:
+        logs = math.lgamma(n - c + o.k) - math.lgamma(n + o.k + 1) - math.lgamma(n - c + 1) + math.lgamma(n + 2)
+        return o.k * math.exp(logs)
+
+    mine = u(sum(row.r for row in group))
+    return [0.0 if mine < o.tau * (n + 1) else mine / u(1) * (o.positive if row.r else -1.0) for row in group]
+
+
+def slow_xdr(group: list[Row], o: XdrConfig) -> list[float]:
+    mass = [math.exp(row.base * row.length / o.tau_tokens) for row in group]
+    return [len(group) * m / sum(mass) * row.base for m, row in zip(mass, group)]
+
+
+def slow_reco(group: list[Row], o: RecoConfig) -> list[float]:
+    likely = [None if row.logp is None else math.exp(row.logp / row.length) for row in group]
+    return [row.base * (1.0 if p is None else min(1 / (len(group) * p), o.cap)) for row, p in zip(group, likely)]
+
+
+def clusters(group: list[Row]) -> list[int]:
+    return [sum(other.answer == row.answer for other in group) for row in group]
+
+
+def slow_uarl(group: list[Row], o: UarlConfig) -> list[float]:
+    return [row.base / size**o.alpha for row, size in zip(group, clusters(group))]
+
+
+def slow_cue(group: list[Row], o: CueConfig) -> list[float]:
+    rare = [size**-o.alpha for size in clusters(group)]
+    right = [v for v, row in zip(rare, group) if row.r]
+    return [row.base * (v / mean(right) if row.r else 1.0) for v, row in zip(rare, group)]
+
+
+def slow_setpo(group: list[Row], o: SetpoConfig) -> list[float]:
+    def diversity(some: list[Row]) -> float:
+        return -mean([math.log(1 + size / len(some)) for size in clusters(some)])
+
+    if len(group) == 1:
+        return [group[0].base]
+    return [
+        row.base + o.strength * (diversity(group) - diversity(group[:i] + group[i + 1 :]))
+        for i, row in enumerate(group)
+    ]
+
+
 FAST_AND_SLOW: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., list[float]], bool]] = {
     # the function, its loop, and whether unscorable rows keep the base advantage (else they get 0)
     "PasskConfig": (passk_training, slow_passk, False),
@@ -169,6 +226,13 @@ FAST_AND_SLOW: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., list[f
     "OutcomeConfig": (outcome_batch, slow_outcome, True),
     "HistoricalConfig": (outcome_historical, slow_historical, True),
     "DarlingConfig": (darling, slow_darling, False),
+    "ReinforceConfig": (reinforce, slow_reinforce, False),
+    "BbgConfig": (bbg, slow_bbg, False),
+    "XdrConfig": (xdr_grpo, slow_xdr, True),
+    "RecoConfig": (reco, slow_reco, True),
+    "UarlConfig": (uarl, slow_uarl, True),
+    "CueConfig": (cue_grpo, slow_cue, True),
+    "SetpoConfig": (setpo, slow_setpo, True),
 }
 OPTIONS: list[Any] = [
     *(PasskConfig(k) for k in (1, 2, 3, 5, 7)),
@@ -185,6 +249,13 @@ OPTIONS: list[Any] = [
     OutcomeConfig(0.2),
     *(HistoricalConfig(0.2, form) for form in ("ucb", "mean", "con")),
     *(DarlingConfig(std) for std in (False, True)),
+    *(ReinforceConfig(*pair) for pair in ((0.1, 1.0), (0.0, 1.0), (0.7, 0.0))),
+    *(BbgConfig(k, tau) for k, tau in ((1, 0.0), (4, 0.05), (16, 0.01))),
+    *(XdrConfig(tau) for tau in (1.0, 8.0)),
+    *(RecoConfig(cap) for cap in (0.4, 5.0)),
+    *(UarlConfig(alpha) for alpha in (0.5, 1.0)),
+    *(CueConfig(alpha) for alpha in (0.5, 1.0)),
+    *(SetpoConfig(strength) for strength in (1.0, 3.0)),
 ]
 
 
@@ -297,6 +368,33 @@ def test_agrees_with_slow_loop_on_any_shape(seed: int, groups: int, size: int, w
             "mates",
             lambda real: lambda groups: real(groups * 0),
         ),
+        (
+            ReinforceConfig(),
+            differential_smoothing.advantages.groups,
+            "CORRECT",
+            lambda real: INCORRECT,
+        ),
+        (
+            XdrConfig(1.0),
+            differential_smoothing.methods.reweighted,
+            "group_total",
+            lambda real: lambda value, groups: real(value, groups * 0),
+        ),
+        (
+            RecoConfig(5.0),
+            differential_smoothing.methods.reweighted,
+            "aggregate_logps",
+            lambda real: lambda rows, _: real(rows, "sum"),
+        ),
+        *(
+            (
+                option,
+                differential_smoothing.methods.answers,
+                "same_answer",
+                lambda real: lambda rows: real(rows) + 1,
+            )
+            for option in (UarlConfig(), CueConfig(), SetpoConfig())
+        ),
     ],
     ids=lambda value: type(value).__name__ if dataclasses.is_dataclass(value) else "",
 )
@@ -348,11 +446,89 @@ def example(correct: Sequence[int] = (1, 0, 0, 1), answers: Sequence[int] = (7, 
         (UcpoConfig(0.2), (0.824, -0.866, -0.866, 0.908)),
         (UcpoConfig(0.2, "sum"), (0.693, -0.866, -0.866, 1.039)),
         (DarlingConfig(), (1 / 3, -1 / 3, -1 / 3, 1 / 3)),
+        (ReinforceConfig(), (0.1, -1, -1, 0.1)),
+        (ReinforceConfig(1.0, 0.0), (1, 0, 0, 1)),
+        (ReinforceConfig(0.0, 1.0), (0, -1, -1, 0)),
+        (BbgConfig(16, 0.01, 1.0), (0.1667, -0.1667, -0.1667, 0.1667)),
+        (BbgConfig(), (0.01667, -0.1667, -0.1667, 0.01667)),
+        (BbgConfig(tau=0.03), (0, 0, 0, 0)),  # u = .1404 is below .15
+        (RecoConfig(5.0), (0.866 * 0.412, -0.866 * 0.830, -0.866 * 0.556, 0.866 * 0.680)),
+        (RecoConfig(), (0.866 * 0.412, -0.866 * 0.830, -0.866 * 0.556, 0.866 * 0.680)),
+        (UarlConfig(1.0), (0.433, -0.866, -0.866, 0.433)),
+        (UarlConfig(), (0.866 / math.sqrt(2), -0.866, -0.866, 0.866 / math.sqrt(2))),
+        (CueConfig(), (0.866, -0.866, -0.866, 0.866)),
+        (SetpoConfig(), (0.866 - 0.0266, -0.866 + 0.1221, -0.866 + 0.1221, 0.866 - 0.0266)),
     ],
     ids=str,
 )
 def test_worked_example(option: Any, wanted: tuple[float, ...]) -> None:
     assert fast(example(), option) == pytest.approx(wanted, abs=7e-4)
+
+
+def test_worked_example_of_lengths() -> None:
+    """xDr.GRPO with tau .5 at the maximal length 10, on Dr. GRPO's advantages."""
+    rows = example()
+    rows = dataclasses.replace(rows, base=normalize(rows.rewards, rows.groups, std=False))
+    assert fast(rows, XdrConfig(5.0)) == pytest.approx((0.575, -0.234, -0.142, 1.049), abs=6e-4)
+
+
+def test_at_equal_lengths_xdr_grpo_favors_correct_rollouts_by_exp_of_length() -> None:
+    rows = dataclasses.replace(example(), mask=torch.ones(4, 10), base=torch.tensor([0.5, -0.5, -0.5, 0.5]))
+    found = fast(rows, XdrConfig(4.0))
+    assert -found[0] / found[1] == pytest.approx(math.exp(10 / 4))
+
+
+def test_xdr_grpo_of_long_rollouts_is_finite() -> None:
+    """A softmax of numbers in the thousands: the longest correct one takes all."""
+    assert fast(example(), XdrConfig(0.005)) == pytest.approx((0, 0, 0, 4 * 0.866), abs=1e-3)
+
+
+def test_uarl_with_one_right_answer_weighs_by_difficulty() -> None:
+    """E[A | correct] at N = 8 and p = .25, .5, .75: GRPO's 1.52, .93, .51 become .81, .27, .09 (std of ddof 0)."""
+    found = []
+    for p in (0.25, 0.5, 0.75):
+        total = np.zeros(2)
+        for others in range(8):
+            r = np.array([1] * (others + 1) + [0] * (7 - others))
+            rows = dataclasses.replace(bernoulli_group(r), answers=torch.arange(8) * torch.tensor(1 - r))
+            rows = dataclasses.replace(rows, base=rows.base * math.sqrt(8 / 7))
+            chance = math.comb(7, others) * p**others * (1 - p) ** (7 - others)
+            total += chance * np.array([float(rows.base[0]), fast(rows, UarlConfig(1.0))[0]])
+        found.append(total)
+    np.testing.assert_allclose(np.transpose(found), [[1.52, 0.93, 0.51], [0.81, 0.27, 0.09]], atol=6e-3)
+
+
+def test_cue_grpo_moves_weight_to_rare_correct_answers_and_keeps_the_sum() -> None:
+    for seed in range(8):
+        rows = random_rows(seed)
+        for group in rows.groups.unique():
+            who = rows.groups.numpy() == int(group)
+            assert fast(rows, CueConfig())[who].sum() == pytest.approx(float(rows.base[who].sum()), abs=1e-9)
+    found = fast(example((1, 1, 1, 0), (7, 7, 3, 9)), CueConfig())
+    assert found[2] == pytest.approx(2 * found[0])
+    assert found[0] == found[1] > 0 > found[3]
+
+
+def test_psr_nsr_and_w_reinforce_have_one_expected_gradient() -> None:
+    """(lambda⁺ + lambda⁻) d/dp of p, whatever p."""
+    for p, pair in itertools.product((0.1, 0.6), ((1.0, 0.0), (0.0, 1.0), (0.1, 0.9), (0.4, 0.6))):
+        option = ReinforceConfig(*pair)
+        assert expected_gradient(lambda r: fast(bernoulli_group(r), option), 4, p) == pytest.approx(1)  # noqa: B023
+
+
+def test_bbg_trains_groups_without_a_correct_rollout_most() -> None:
+    sizes = [np.abs(fast(bernoulli_group(np.arange(8) < c), BbgConfig(positive=1.0))).max() for c in range(9)]
+    assert sizes[1] == pytest.approx(1)
+    assert sizes[0] == pytest.approx(6 / 2.087, abs=2e-3)
+    assert (np.diff(sizes) <= 0).all()
+    assert [size > 0 for size in sizes] == [True] * 4 + [False] * 5  # u(4) = .047 is below .09
+
+
+def test_setpo_rewards_a_rare_wrong_answer_too() -> None:
+    rows = example((1, 1, 0, 0), (7, 7, 3, 3))
+    rare = example((1, 1, 0, 0), (7, 7, 3, 9))
+    gained = fast(rare, SetpoConfig()) - rare.base.numpy() - (fast(rows, SetpoConfig()) - rows.base.numpy())
+    assert gained[3] > 0.05
 
 
 def test_worked_example_of_all_correct_groups() -> None:
@@ -495,6 +671,9 @@ def test_ties_are_ranked_alike() -> None:
         (outcome_batch, OutcomeConfig(0.0)),
         (outcome_historical, HistoricalConfig(0.0)),
         (entropy_advantage, EntropyAdvantageConfig(0.0)),
+        (uarl, UarlConfig(0.0)),
+        (cue_grpo, CueConfig(0.0)),
+        (setpo, SetpoConfig(0.0)),
     ],
 )
 def test_strength_zero_is_the_base_bit_for_bit(function: Callable[..., torch.Tensor], option: Any) -> None:
@@ -513,7 +692,16 @@ def test_float32_is_kept_and_close() -> None:
         np.testing.assert_allclose(found, fast(rows, option), rtol=2e-4, atol=2e-5, err_msg=str(option))
 
 
-@pytest.mark.parametrize(("function", "option"), [(outcome_batch, OutcomeConfig()), (darling, DarlingConfig())])
+@pytest.mark.parametrize(
+    ("function", "option"),
+    [
+        (outcome_batch, OutcomeConfig()),
+        (darling, DarlingConfig()),
+        (uarl, UarlConfig()),
+        (cue_grpo, CueConfig()),
+        (setpo, SetpoConfig()),
+    ],
+)
 def test_missing_answers_are_named(function: Callable[..., torch.Tensor], option: Any) -> None:
     with pytest.raises(ValueError, match="answers=None"):
         function(dataclasses.replace(example(), answers=None), option)
@@ -555,6 +743,19 @@ def test_missing_entropies_are_named() -> None:
         (DarlingConfig, {"std": 0}, "std=0"),
         (EntropyAdvantageConfig, {"alpha": math.inf}, "alpha=inf"),
         (EntropyAdvantageConfig, {"kappa": 0.5}, "kappa=0.5"),
+        (ReinforceConfig, {"positive": -0.1}, "positive=-0.1"),
+        (ReinforceConfig, {"negative": -1}, "negative=-1"),
+        (ReinforceConfig, {"positive": 0, "negative": 0}, "every advantage would be 0"),
+        (BbgConfig, {"k": 0}, "k=0"),
+        (BbgConfig, {"tau": -1}, "tau=-1"),
+        (BbgConfig, {"positive": math.nan}, "positive=nan"),
+        (XdrConfig, {"tau_tokens": 0}, "tau_tokens=0"),
+        (XdrConfig, {"tau_tokens": -1.0}, "tau_tokens=-1.0"),
+        (RecoConfig, {"cap": 0}, "cap=0"),
+        (RecoConfig, {"cap": math.inf}, "cap=inf"),
+        (UarlConfig, {"alpha": 1.1}, "alpha=1.1"),
+        (CueConfig, {"alpha": -1}, "alpha=-1"),
+        (SetpoConfig, {"strength": -1}, "strength=-1"),
     ],
 )
 def test_bad_options_are_named(kind: type, options: dict, message: str) -> None:
@@ -569,10 +770,18 @@ def without_half(rows: Rollouts) -> tuple[Rollouts, torch.Tensor]:
     return Rollouts(**{name: None if part is None else part[kept] for name, part in parts.items()}), kept
 
 
-ALONE = (EntropyAdvantageConfig(), HistoricalConfig(0.2, "ucb"), HistoricalConfig(0.2, "con"), SmoothingConfig())
+ALONE = (
+    EntropyAdvantageConfig(),
+    HistoricalConfig(0.2, "ucb"),
+    HistoricalConfig(0.2, "con"),
+    SmoothingConfig(),
+    ReinforceConfig(),
+    ReinforceConfig(0.0),
+    ReinforceConfig(0.7, 0.0),
+)
 
 
-@pytest.mark.parametrize("option", [*OPTIONS, *ALONE[:1], *ALONE[3:], SmoothingConfig(center=True)], ids=str)
+@pytest.mark.parametrize("option", [*OPTIONS, ALONE[0], ALONE[3], SmoothingConfig(center=True)], ids=str)
 def test_a_method_that_looks_at_its_group_says_so(option: Any) -> None:
     """Trainers rely on it: groups that no process holds whole are refused for such methods, and for no others."""
     others = {EntropyAdvantageConfig: entropy_advantage, SmoothingConfig: smooth}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from differential_smoothing.methods.logprob import LogprobConfig
 from differential_smoothing.methods.variants import is_variant, kind
 from differential_smoothing.rollouts import Rollouts, normalize
 from differential_smoothing.smoothing import SmoothingConfig
+from repro.manifest import ROOT
 
 NAMES = [
     "grpo",
@@ -42,11 +44,16 @@ def test_every_promised_method_is_there() -> None:
     assert set(NAMES) <= set(METHODS)
 
 
+def test_every_method_has_a_row_in_the_docs() -> None:
+    rows = [line.split("|")[1] for line in (ROOT / "docs" / "methods.md").read_text().splitlines() if line[:3] == "| `"]
+    assert sorted(name for row in rows for name in re.findall("`(.*?)`", row)) == sorted(METHODS)
+
+
 @pytest.mark.parametrize("name", [*METHODS, *PRESETS])
 def test_every_entry_is_whole(name: str) -> None:
     method = get(name)
     assert method.name == name
-    assert (method.advantages is None) == (method.options is None)
+    assert (method.advantages is None and method.surrogate is None) == (method.options is None)
     assert name == "grpo" or method.settings(), "a method without an option is plain GRPO"
     assert set(method.bounds) <= set(method.settings())
     assert json.loads(json.dumps(method.record()))["name"] == name
@@ -69,6 +76,23 @@ def test_defaults_do_what_the_names_say() -> None:
     assert isinstance(penalty, LogprobConfig)
     assert bonus.gamma > 0 > penalty.gamma
     assert options["ds-grpo"] == SmoothingConfig(gamma_p=0.01, gamma_n=0.01)
+
+
+@pytest.mark.parametrize("base", ["w-reinforce", "psr", "nsr", "bbg"])
+def test_the_ds_term_goes_on_any_base(base: str) -> None:
+    rewards, groups = torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.zeros(4, dtype=torch.long)
+    logps = torch.tensor([[-1.0], [-3.0], [-2.0], [-5.0]])
+    rows = Rollouts(rewards, normalize(rewards, groups, True), logps, torch.ones(4, 1), rewards.long(), groups)
+    method, alone = get("ds-grpo", gamma_p=0.1, gamma_n=0.2, base=base), get(base)
+    assert method.advantages is not None
+    assert alone.advantages is not None
+    found = method.advantages(method.on_base(rows), method.options)
+    torch.testing.assert_close(
+        found - alone.advantages(rows, alone.options),
+        torch.tensor([0.1, 0.2, 0.2, 0.2]) * torch.tensor([1, -3, -2, -5]),
+    )
+    assert method.whole_groups
+    assert method.record()["base"] == base
 
 
 def test_presets_are_their_sources() -> None:

@@ -42,6 +42,10 @@ def slow_base(rows: Rollouts, base: str) -> list[float]:
             out.append(own if base == "f-grpo" else 0.0)
         elif base == "f-grpo":
             out.append(math.sqrt(1 - hits / len(mates)) * own)
+        elif base in ("w-reinforce", "psr", "nsr", "bbg"):
+            earned, paid = {"psr": (1.0, 0.0), "nsr": (0.0, 1.0)}.get(base, (0.1, 1.0))
+            weight = slow_bbg(len(mates), hits) if base == "bbg" else 1.0
+            out.append(weight * (earned if right == CORRECT else -paid))
         elif base == "maxrl":
             accuracy = hits / len(mates)
             out.append(((right == CORRECT) - accuracy) / (accuracy + 1e-6) if hits else 0.0)
@@ -51,6 +55,15 @@ def slow_base(rows: Rollouts, base: str) -> list[float]:
             added = [value - max(correct[j] == CORRECT for j in s if j != i) for s, value in best.items() if i in s]
             out.append(len(mates) * sum(added) / len(best) if best else 0.0)
     return out
+
+
+def slow_bbg(size: int, hits: int) -> float:
+    """u(c) / u(1), u the mean of 16 (1 − p)^15 under Beta(c + 1, N − c + 1); 0 below .01 (N + 1)."""
+
+    def u(c: int) -> float:
+        return 16 * math.comb(size, c) * (size + 1) / (math.comb(size + 15, c) * (size + 16))
+
+    return 0.0 if u(hits) < 0.01 * (size + 1) else u(hits) / u(1)
 
 
 def slow_passk(best: dict[tuple[int, ...], bool], i: int) -> float:

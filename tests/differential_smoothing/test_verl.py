@@ -35,9 +35,14 @@ VARIANTS = [
     get("ds-grpo", gamma_p=0.3, gamma_n=0.2, logprob_aggregation="token"),
     get("ds-grpo", gamma_p=0.3, gamma_n=0.2, apply_to="reward", std=False),
     *(get("ds-grpo", gamma_p=0.3, base=base) for base in BASES),
+    get("adrpo", estimator="k1"),
 ]
 BY_ADVANTAGES = [method for method in METHODS.values() if method.advantages is not None]
-IN_VERL = [method for method in BY_ADVANTAGES if not method.entropies and not method.answer_counts]
+IN_VERL = [
+    one
+    for one in BY_ADVANTAGES
+    if not (one.entropies or one.answer_counts or one.reference or one.replay or one.rounds)
+]
 RESPONSES = torch.tensor([[5, 6, 0], [5, 7, 0], [6, 0, 0], [5, 5, 6], [0, 6, 0], [7, 8, 9]])
 ANSWERS = torch.tensor([0, 1, 2, 3, 2, 4])  # by hand: equal tokens where the mask is
 CODES = REWARDS.long()

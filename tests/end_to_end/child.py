@@ -60,6 +60,7 @@ def _hooked(owner: Any, name: str, when: Any, action: Any, after: bool = False) 
 def run(arguments: list[str], event: str | None, errors: str) -> None:
     """`rl.train` with `arguments`; `event` names what happens on the way; standard error goes to the file `errors`."""
     from differential_smoothing.training.answer_counts import AnswerCounts
+    from differential_smoothing.training.replay import ReplayPool
     from rl import train
     from rl.experiments import runs
     from rl.training import run as training
@@ -85,6 +86,8 @@ def run(arguments: list[str], event: str | None, errors: str) -> None:
         ResumableTrainer._load_optimizer_and_scheduler = lambda self, checkpoint: None
     elif event == "answer counts not restored":
         AnswerCounts.load = lambda self, folder: None  # type: ignore[method-assign]
+    elif event == "replay pool not restored":
+        ReplayPool.load = lambda self, folder: None  # type: ignore[method-assign]
     elif event is not None:
         raise ValueError(event)
     code = train.main(arguments)

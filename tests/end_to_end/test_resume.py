@@ -62,19 +62,35 @@ def test_killed_run_ends_as_one_that_was_not(start: Runs, reference: Path, out: 
     assert not list(out.rglob("training_args.bin"))
 
 
-def test_answers_of_earlier_batches_are_not_forgotten(start: Runs, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "forgets"),
+    [("outcome-historical", "answer counts not restored"), ("rlep", "replay pool not restored")],
+)
+def test_what_earlier_batches_gave_is_not_forgotten(start: Runs, method: str, forgets: str, tmp_path: Path) -> None:
     """Four problems that come again and again; forgetting what was answered (the negative control) is noticed."""
-    historical = Runs(start.config, "outcome-historical")
+    historical = Runs(start.config, method)
     run = RUN.parent / historical.method
     few = ("--set", "task.problems=54")
     whole, killed, forgetful = (tmp_path / name for name in ("whole", "killed", "forgetful"))
     assert historical(whole, None, *few)[0] == 0
-    for out, event in ((killed, None), (forgetful, "answer counts not restored")):
+    for out, event in ((killed, None), (forgetful, forgets)):
         shutil.copytree(whole / "bases", out / "bases")
         assert historical(out, "mid-window", *few)[0] == -signal.SIGKILL
         assert historical(out, event, *few)[0] == 0
     assert outcome(killed, run) == outcome(whole, run)
     assert outcome(forgetful, run)[0] != outcome(whole, run)[0]
+
+
+def test_groups_that_are_drawn_again_are_the_same_ones(start: Runs, reference: Path, tmp_path: Path) -> None:
+    resampled = Runs(start.config, "dapo-sampling")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for out in (whole, killed):
+        shutil.copytree(reference / "bases", out / "bases")
+    assert resampled(whole)[0] == 0
+    assert resampled(killed, "mid-window")[0] == -signal.SIGKILL
+    assert resampled(killed)[0] == 0
+    run = RUN.parent / resampled.method
+    assert outcome(killed, run) == outcome(whole, run)
 
 
 @pytest.mark.parametrize("event", ["random state not restored", "optimizer not restored"])

@@ -37,12 +37,12 @@ def first_step(
 _known: dict[str, np.ndarray] = {}
 
 
-def plain_step(method: Method) -> np.ndarray:
-    """The on-policy step of `BATCH` by `DSGRPOTrainer`, (m,), read-only; each method of the registry is run once."""
+def plain_step(method: Method, batch: list[int] = BATCH) -> np.ndarray:
+    """The on-policy step by `DSGRPOTrainer`, (m,), read-only; each method of the registry is run once on a batch."""
     assert method.advantages is methods.get(method.name).advantages, "a method of the registry"
-    key = json.dumps(method.record(), sort_keys=True)
+    key = json.dumps([method.record(), batch], sort_keys=True)
     if key not in _known:
         with tempfile.TemporaryDirectory() as folder:
-            _known[key] = first_step(Path(folder), method)
+            _known[key] = first_step(Path(folder), method, batch)
         _known[key].setflags(write=False)
     return _known[key]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
 
-from theory import groups, policies, weights
+from theory import groups, policies, utility, weights
 from theory.checks import t11
 from theory.checks.base import mutated
 
@@ -63,6 +64,41 @@ def test_passk_training_of_one_sample_is_grpo(size: int) -> None:
     found, wanted = weights.passk_training(size, 1), weights.grpo(size, ddof=0)
     assert found.correct == pytest.approx(wanted.correct)
     assert found.incorrect == pytest.approx(wanted.incorrect)
+
+
+def test_bbg_is_the_posterior_mean_of_the_gradient_of_pass_at_k() -> None:
+    """u(c) against quadrature of k (1 − p)^(k − 1) p^c (1 − p)^(N − c); k above the group size."""
+    size, k, positive = 6, 9, 0.3
+    table = weights.bbg(size, k, positive=positive)
+
+    def u(c: int) -> float:
+        top, bottom = (
+            quad(lambda p: p**c * (1 - p) ** (size - c + more), 0, 1, epsabs=1e-14)[0]  # noqa: B023
+            for more in (k - 1, 0)
+        )
+        return k * top / bottom
+
+    found = [u(c) / u(1) for c in range(size + 1)]
+    assert table.correct[1:] == pytest.approx([positive * share for share in found[1:]], rel=1e-9)
+    assert table.incorrect[:-1] == pytest.approx([-share for share in found[:-1]], rel=1e-9)
+    assert (table.correct[0], table.incorrect[-1]) == (0, 0)
+
+
+def test_bbg_by_hand_and_as_its_paper_has_it() -> None:
+    """N = 8, k = 16: u = 6, 2.087, .664 for c = 0, 1, 2 (the first two stand in the paper's table)."""
+    table = weights.bbg(8, 16)
+    assert table.incorrect[:3] * -2.087 == pytest.approx([6, 2.087, 0.664], abs=1e-3)
+    cut = weights.bbg(8, 16, tau=0.05)  # u < .45: of c = 3 and more
+    assert np.flatnonzero(cut.incorrect).tolist() == [0, 1, 2]
+    assert np.flatnonzero(cut.correct).tolist() == [1, 2]
+    assert cut.correct[1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("table", [weights.bbg(8, 16), weights.bbg(8, 16, 0.01), weights.bbg(4, 2)])
+def test_bbg_keeps_prompts(table: weights.Advantages) -> None:
+    """T12: its weight falls with p; those of W-REINFORCE, PSR and NSR do not."""
+    assert utility.is_decreasing(table)
+    assert not utility.is_decreasing(weights.reinforce(table.size, 0.1, 1.0))
 
 
 def test_f_grpo_lowers_the_weight_of_easy_prompts_alone() -> None:

@@ -12,6 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from repro.manifest import ROOT, missing_fields
 from rl import pretrain
+from rl.experiments.bases import base_folder
+from rl.experiments.config import load
 from rl.models import from_scratch
 from rl.models.supervised import IGNORED, Examples
 from rl.tasks import countdown
@@ -105,6 +107,56 @@ def test_training_learns(tokenizer):
     assert from_scratch.supervise(model, examples, BASE, 0) < 0.7 * short
 
 
+def gem(logits: torch.Tensor, labels: torch.Tensor, b: float) -> torch.Tensor:
+    """−log p(y) + sum_v q log p(v) by token, q = softmax(z / b) without gradient; the mean over tokens that count."""
+    laws = logits.log_softmax(-1)
+    q = (logits.detach() / b).softmax(-1)
+    own = laws.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+    return (-own + (q * laws).sum(-1))[labels != IGNORED].mean()
+
+
+def test_gem_has_the_gradient_of_its_paper():
+    torch.manual_seed(0)
+    logits = torch.randn(3, 4, 5, requires_grad=True)
+    labels = torch.randint(5, (3, 4)).index_fill(1, torch.tensor([1]), IGNORED)
+    for b in (0.3, 0.7, 1.0):
+        base = dataclasses.replace(BASE, loss="gem", gem_beta=b)
+        found, wanted = (
+            torch.autograd.grad(loss, logits)[0]
+            for loss in (from_scratch.supervised_loss(logits, labels, base), gem(logits, labels, b))
+        )
+        torch.testing.assert_close(found, wanted)
+    plain = from_scratch.supervised_loss(logits, labels, BASE)
+    assert torch.equal(plain, from_scratch.supervised_loss(logits, labels, base)), "b = 1 is cross-entropy"
+
+
+@pytest.mark.parametrize(("loss", "power"), [("cross-entropy", 1.0), ("gem", 0.5)])
+def test_gem_flattens_what_it_learns(loss, power):
+    """On one prompt with answers of 8, 1 and 1 tenths: p goes to their power, normalized."""
+    labels = torch.tensor([[0] * 8 + [1, 2]])
+    logits = torch.zeros(3, requires_grad=True)
+    base = dataclasses.replace(BASE, loss=loss, gem_beta=0.5)
+    step = torch.optim.SGD([logits], lr=1.0)
+    for _ in range(400):
+        step.zero_grad()
+        from_scratch.supervised_loss(logits.expand(1, 10, 3), labels, base).backward()
+        step.step()
+    wanted = np.array([0.8, 0.1, 0.1]) ** power
+    np.testing.assert_allclose(logits.detach().softmax(-1).numpy(), wanted / wanted.sum(), atol=1e-3)
+
+
+def test_gem_makes_another_base_and_leaves_older_ones_where_they_lie(tmp_path):
+    config = load(ROOT / "rl" / "experiments" / "cpu" / "countdown-saturated.yaml")
+    assert base_folder(config, 10, tmp_path).name == "countdown-1b1b0fe0455e987d"
+    assert set(config.record()["base"]).isdisjoint({"loss", "gem_beta"})
+    other = load(ROOT / "rl" / "experiments" / "cpu" / "countdown-saturated.yaml", ["base.loss=gem"])
+    assert base_folder(other, 10, tmp_path) != base_folder(config, 10, tmp_path)
+    assert other.record()["base"] == {**config.record()["base"], "loss": "gem", "gem_beta": 0.7}
+    for name, value in (("loss", "focal"), ("gem_beta", 0.0), ("gem_beta", 1.1)):
+        with pytest.raises(ValueError, match=f"{name}={value!r}"):
+            dataclasses.replace(BASE, **{name: value})
+
+
 def test_a_run_that_diverges_is_named(tokenizer):
     examples = Examples.build(countdown.TASK, countdown.splits(TASK)["train"], tokenizer, BASE)
     model = from_scratch.make_model(BASE, tokenizer, examples.width)
@@ -146,7 +198,7 @@ def test_tokenizer_is_the_same_when_others_load_it_and_save_it_again(made, token
 def test_manifest_is_whole(made):
     found = json.loads((made / "manifest.json").read_text())
     assert missing_fields(found) == []
-    assert found["config"] == {"task": dataclasses.asdict(TASK), "base": dataclasses.asdict(BASE)}
+    assert found["config"] == {"task": dataclasses.asdict(TASK), "base": BASE.record()}
     assert found["parameters"] == sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(made).parameters())
 
 

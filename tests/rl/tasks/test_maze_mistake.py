@@ -1,4 +1,4 @@
-"""The mistake that a misled base is taught is wrong, straight, and drawn as often as it says."""
+"""The mistake that a biased base is taught is wrong, straight, and drawn as often as it says."""
 
 from __future__ import annotations
 
